@@ -1,0 +1,34 @@
+# make demo | test | lint | figures: each sets up what it needs, on a machine with Python 3.11 or newer.
+PYTHON ?= python3
+MATERIALS ?= demo
+OUTPUT ?= $(if $(filter demo,$(MATERIALS)),figures,output/figures)
+
+BIN := .venv/bin
+
+.PHONY: demo test lint figures clean
+
+demo: .venv/run
+	$(BIN)/python -m experiments demo --output figures
+
+test: .venv/dev
+	$(BIN)/python -m pytest -q -m "not weights"
+	$(BIN)/python -m pytest -q -m weights
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+figures: .venv/run
+	$(BIN)/python -m experiments figures --materials $(MATERIALS) --output $(OUTPUT)
+
+.venv/run: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt .venv/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv

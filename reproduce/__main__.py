@@ -1,0 +1,240 @@
+"""The command line: python -m reproduce stylize | restyle-region | select | paste | harmonize."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .images import check_output, read_image, read_mask, sha256, write_image
+from .masks import feather, select
+from .regions import paste
+from .settings import PRESETS, Settings, preset
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a user's mistake becomes one line and exit code 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("reproduce: stopped before there was a result: nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    except MemoryError as error:
+        return _fail(f"out of memory ({error}): lower --scale, or for large images --matching-memory")
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    except Exception as error:
+        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's, without importing it here
+            return _fail("out of memory: lower --scale, or use a smaller image or region")
+        raise
+
+
+def _fail(message: str) -> int:
+    print("reproduce: error: " + " ".join(message.split()), file=sys.stderr)
+    return USER_ERROR
+
+
+def _stylize(options) -> int:
+    from .applications import stylize
+
+    return _run(options, stylize, {"content": options.content, "style": options.style})
+
+
+def _restyle_region(options) -> int:
+    from .applications import restyle_region
+
+    inputs = {"image": options.image, "style": options.style}
+    if options.background_style:
+        inputs["background_style"] = options.background_style
+    return _run(options, restyle_region, inputs, corners=options.corners)
+
+
+def _harmonize(options) -> int:
+    from .applications import harmonize
+
+    inputs = {"background": options.background, "composite": options.composite, "mask": options.mask}
+    return _run(options, harmonize, inputs)
+
+
+def _run(options, application: Callable, inputs: dict[str, str], **others) -> int:
+    """Read, check everything that can be checked before the work, run, write image and report."""
+    from .report import write_report
+    from .weights import find_weights
+
+    output = check_output(options.output)
+    settings = _settings(options)
+    images = {name: (read_mask if name == "mask" else read_image)(path) for name, path in inputs.items()}
+    show = _Show(options, output)
+    weights = find_weights(options.weights, progress=show.say)
+    show.say(weights.notice)
+    result = application(**images, **others, settings=settings, weights=weights, on_progress=show)
+    show.close()
+    hashes = {name: sha256(path) for name, path in inputs.items()}
+    report = {"preset": options.preset} | result.report | {"inputs": hashes}
+    write_image(output, result.image)
+    write_report(output, report)
+    loss = report["loss"]
+    show.say(f"{output}: {report['evaluations']} evaluations in {report['seconds']:.0f} s, loss "
+             f"{loss['initial']['total']:.4g} -> {loss['final']['total']:.4g} ({report['stop_reason']})")  # fmt: skip
+    return INTERRUPTED if report["interrupted"] else 0
+
+
+def _select(options) -> int:
+    output = check_output(options.output)
+    mask = select(read_image(options.image), options.seed, options.tolerance, options.fill_holes)
+    write_image(output, feather(mask, options.feather))
+    return 0
+
+
+def _paste(options) -> int:
+    output, mask_output = check_output(options.output), check_output(options.mask_output)
+    images = read_image(options.background), read_image(options.object), read_mask(options.mask)
+    composite, mask = paste(*images, options.at, options.scale)
+    write_image(output, composite)
+    write_image(mask_output, mask)
+    return 0
+
+
+class _Show:
+    """Progress bars with the time left, notices, and the intermediate images of --save-every."""
+
+    def __init__(self, options, output: Path):
+        self.quiet, self.save_every, self.output = options.quiet, options.save_every, output
+        self.stage, self.bar, self.saved = None, None, 0
+
+    def say(self, message: str) -> None:
+        if message and not self.quiet:
+            tqdm.write(message, file=sys.stderr)
+
+    def __call__(self, progress) -> None:
+        if self.bar is None or progress.stage != self.stage or progress.done < self.bar.n:
+            self._open(progress)
+        self.bar.update(progress.done - self.bar.n)
+        if progress.loss is None:
+            return
+        self.bar.set_postfix_str(f"loss {progress.loss:.4g}", refresh=False)
+        if self.save_every and progress.done % self.save_every == 0:
+            self.saved += self.save_every
+            path = self.output.with_name(f"{self.output.stem}_{self.saved:04d}{self.output.suffix}")
+            write_image(path, progress.image())
+
+    def _open(self, progress) -> None:
+        self.close()
+        self.stage = progress.stage
+        counts = "{n:.0f}/{total:.0f} " if progress.loss is not None else ""
+        layout = "{desc}: {percentage:3.0f}%|{bar:30}| " + counts + "[{elapsed}, {remaining} left{postfix}]"
+        self.bar = tqdm(total=progress.total, desc=progress.stage, bar_format=layout, disable=self.quiet,
+                        delay=0 if progress.loss is not None else 1)  # fmt: skip
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise SystemExit(_fail(f"{message} (see {self.prog} --help)"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m reproduce", description="Partial style transfer and painterly harmonisation.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    command = _application(commands, "stylize", _stylize, "paint an image in the style of another")
+    command.add_argument("content", metavar="CONTENT", help="the image to paint")
+    command.add_argument("style", metavar="STYLE", help="the painting whose style it takes")
+
+    command = _application(commands, "restyle-region", _restyle_region, "paint a quadrilateral, such as a screen")
+    command.add_argument("image", metavar="IMAGE", help="the image that holds the quadrilateral")
+    command.add_argument("style", metavar="STYLE", help="the painting whose style the quadrilateral takes")
+    command.add_argument("--corners", metavar="X,Y", nargs=4, type=_point, required=True,
+                         help="its four corners in pixels of IMAGE, in any order")  # fmt: skip
+    command.add_argument("--background-style", metavar="STYLE2", help="a painting whose style the rest takes")
+
+    command = commands.add_parser("select", help="make a mask: all that is connected to a point and of its colour")
+    command.set_defaults(run=_select)
+    command.add_argument("image", metavar="IMAGE")
+    command.add_argument("--seed", metavar="X,Y", type=_point, action="append", required=True,
+                         help="a point in pixels; give several to unite their selections")  # fmt: skip
+    command.add_argument("--tolerance", metavar="T", type=float, default=0.05,
+                         help="largest difference from the seed's colour per channel, 0 to 1 (default: %(default)s)")  # fmt: skip
+    command.add_argument("--fill-holes", action="store_true", help="also select what the selection encloses")
+    command.add_argument("--feather", metavar="SIGMA", type=float, default=0.0, help="soften the edge, pixels")
+    command.add_argument("-o", "--output", metavar="MASK.png", required=True)
+
+    command = commands.add_parser("paste", help="paste an object over a background, and make its mask")
+    command.set_defaults(run=_paste)
+    command.add_argument("background", metavar="BACKGROUND")
+    command.add_argument("object", metavar="OBJECT", help="an image of the object")
+    command.add_argument("mask", metavar="MASK", help="white, or opaque, where OBJECT is the object; of OBJECT's size")
+    command.add_argument("--at", metavar="X,Y", type=_point, required=True,
+                         help="where in BACKGROUND the object's middle goes (negative: --at=-5,9)")  # fmt: skip
+    command.add_argument("--scale", metavar="S", type=float, default=1.0, help="of the object (default: 1)")
+    command.add_argument("-o", "--output", metavar="COMPOSITE.png", required=True)
+    command.add_argument("--mask-output", metavar="MASK2.png", required=True, help="the pasted object's mask")
+
+    command = _application(commands, "harmonize", _harmonize, "make an object pasted into a painting look painted")
+    command.add_argument("background", metavar="BACKGROUND", help="the painting")
+    command.add_argument("composite", metavar="COMPOSITE", help="the painting with the object pasted")
+    command.add_argument("mask", metavar="MASK", help="white, or opaque, on the object")
+    return parser
+
+
+def _application(commands, name: str, run: Callable, help: str) -> argparse.ArgumentParser:
+    """A command with the options that all three applications share; the settings' come from `Settings`."""
+    command = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    command.set_defaults(run=run, application=name)
+    command.add_argument("-o", "--output", metavar="OUT.png", required=True, help="the result; its report: OUT.json")
+    command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
+    command.add_argument("--weights", metavar="FILE", help="VGG-19 weights, .h5 (default: found or fetched)")
+    command.add_argument("--save-every", metavar="N", type=int, default=0, help="write OUT_000N.png every N iterations")
+    command.add_argument("--quiet", action="store_true", help="no progress, no notices")
+    group = command.add_argument_group("settings (their defaults are the preset's; in brackets those of 'paper')")
+    for setting in fields(Settings):
+        default = getattr(preset("paper", name), setting.name)
+        _add_setting(group, setting.name, default, setting.metadata)
+    return command
+
+
+def _add_setting(group, name: str, default, metadata) -> None:
+    """The option of one settings field; left out, the preset's value stays."""
+    kind = type(default)
+    shown = " ".join(default) if kind is tuple else default
+    keywords = {"default": None, "dest": f"setting_{name}", "help": f"{metadata['help']} [{shown}]".replace("%", "%%")}
+    if kind is bool:
+        keywords["action"] = argparse.BooleanOptionalAction
+    elif kind is tuple:
+        keywords |= {"nargs": "*", "metavar": "LAYER"}
+    elif metadata["choices"]:
+        keywords["choices"] = metadata["choices"]
+    else:
+        keywords |= {"type": kind, "metavar": "N" if kind is int else "X"}
+    group.add_argument("--" + name.replace("_", "-"), **keywords)
+
+
+def _settings(options) -> Settings:
+    """The preset's settings with the options that were given."""
+    given = {name.removeprefix("setting_"): value for name, value in vars(options).items()
+             if name.startswith("setting_") and value is not None}  # fmt: skip
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    if options.save_every < 0:
+        raise ValueError(f"Expected --save-every of 0 or more. Received: {options.save_every}")
+    return replace(preset(options.preset, options.application), **given)
+
+
+def _point(text: str) -> tuple[float, float]:
+    """A point written x,y."""
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a point x,y in pixels, received {text!r}") from None
+    return x, y
+
+
+if __name__ == "__main__":
+    sys.exit(main())

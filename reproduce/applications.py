@@ -1,0 +1,260 @@
+"""The paper's three applications: stylize (3.2), restyle_region (4.2.1) and harmonize (3.3, 4.2.2)."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .features import Extractor, blank_image
+from .images import check_image, check_same_size, resize, scaled_shape
+from .masks import check_mask, feather, grow
+from .objective import Objective, Problem
+from .optimize import Outcome, minimize
+from .regions import blend, order_corners, put_back, quadrilateral_mask, straighten
+from .report import array_sha256, environment, peak_memory, reset_peak_memory
+from .settings import PAPER, PAPER_BASE, Settings
+from .weights import Weights, find_weights
+
+
+@dataclass(frozen=True)
+class Result:
+    """An image, float32 (H, W, 3), RGB in [0, 1], of the input's size, and the report on how it came about."""
+
+    image: np.ndarray
+    report: dict
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: `done` of `total` steps of a stage.
+
+    While optimising, steps are iterations, `loss` is the value reached, `image()` makes the full-size result so far.
+    """
+
+    stage: str
+    done: float
+    total: float
+    loss: float | None = None
+    image: Callable[[], np.ndarray] | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def _silent(progress: Progress) -> None:
+    pass
+
+
+def stylize(
+    content: np.ndarray,
+    style: np.ndarray,
+    settings: Settings = PAPER_BASE,
+    *,
+    weights: Weights | None = None,
+    on_progress: OnProgress = _silent,
+) -> Result:
+    """Paint the content image in the style of another (paper 3.2; with `GATYS`, Gatys et al. 2016).
+
+    Args:
+        content, style: (H, W, 3), RGB in [0, 1], of any two sizes.
+        settings: of the method; `feather` and `grow` have no meaning here.
+        weights: from `find_weights`, which is called if None.
+        on_progress: called at every step.
+
+    Returns:
+        The result, of the content image's size.
+
+    Raises:
+        ValueError: an input is not an image, or too small.
+    """
+    content, style = check_image(content, "the content image"), check_image(style, "the style image")
+    run = _Run("stylize", {"content": content, "style": style}, settings, weights, on_progress)
+    largest = max(content.shape) * settings.style_scale / max(style.shape)
+    style = resize(style, scaled_shape(style.shape, largest)) if largest != 1 else style
+    mask = np.ones(content.shape[:2], np.float32)
+    return run.solve(content, style, mask, finish=lambda image: image)
+
+
+def harmonize(
+    background: np.ndarray,
+    composite: np.ndarray,
+    mask: np.ndarray,
+    settings: Settings = PAPER,
+    *,
+    weights: Weights | None = None,
+    on_progress: OnProgress = _silent,
+) -> Result:
+    """Make an object pasted into a painting look painted; the painting itself stays as it is (paper 3.3).
+
+    Args:
+        background: (H, W, 3), RGB in [0, 1]: the painting.
+        composite: (H, W, 3): the painting with the object pasted.
+        mask: (H, W) in [0, 1], 1 on the object.
+        settings: of the method.
+        weights: from `find_weights`, which is called if None.
+        on_progress: called at every step.
+
+    Returns:
+        The result, of the inputs' size: outside the feathered mask the background bit for bit.
+
+    Raises:
+        ValueError: an input is no image or mask, sizes differ, or the mask is empty or full.
+    """
+    background, composite = check_image(background, "the background"), check_image(composite, "the composite")
+    check_same_size(background, composite, ("background", "composite"))
+    check_same_size(background, mask, ("background", "mask"))
+    mask = check_mask(mask)
+    inputs = {"background": background, "composite": composite, "mask": mask}
+    run = _Run("harmonize", inputs, settings, weights, on_progress)
+    alpha = feather(mask, settings.feather)
+    loose = feather(grow(mask, settings.grow), settings.feather)
+    content = np.where(loose[..., None] > 0, composite, background)
+    return run.solve(content, background, loose, finish=lambda image: blend(image, background, alpha))
+
+
+def restyle_region(
+    image: np.ndarray,
+    style: np.ndarray,
+    corners: Sequence[tuple[float, float]],
+    settings: Settings = PAPER_BASE,
+    *,
+    background_style: np.ndarray | None = None,
+    weights: Weights | None = None,
+    on_progress: OnProgress = _silent,
+) -> Result:
+    """Paint one quadrilateral of an image, such as a screen, in another style (paper 4.2.1).
+
+    The quadrilateral is straightened, stylised on its own, and put back with a feathered edge.
+
+    Args:
+        image, style: (H, W, 3), RGB in [0, 1].
+        corners: four points (x, y) in the image, in any order, of a convex quadrilateral.
+        settings: of the method.
+        background_style: an image whose style the rest takes; None leaves the rest bit for bit.
+        weights: from `find_weights`, which is called if None.
+        on_progress: called at every step.
+
+    Raises:
+        ValueError: an input is not an image, or the corners are none (see `order_corners`).
+    """
+    image = check_image(image, "the image")
+    corners = order_corners(corners, image.shape[:2])
+    region = check_image(straighten(image, corners), "the straightened region")
+    weights = weights or find_weights()
+    restyled = stylize(region, style, settings, weights=weights, on_progress=on_progress)
+    report = restyled.report | {"application": "restyle-region", "corners": corners.tolist()}
+    report["inputs"] = {"image": array_sha256(image), "style": restyled.report["inputs"]["style"]}
+    report["size"] = report["size"] | {"input": list(image.shape[1::-1]), "region": report["size"]["input"]}
+    if background_style is not None and not report["interrupted"]:
+        rest = stylize(image, background_style, settings, weights=weights, on_progress=on_progress)
+        image, report["background"] = rest.image, rest.report
+        report["inputs"]["background_style"] = rest.report["inputs"]["style"]
+    alpha = feather(quadrilateral_mask(corners, image.shape[:2]), settings.feather)
+    return Result(put_back(restyled.image, image, corners, alpha), report)
+
+
+class _Run:
+    """One optimisation from full-size images to a full-size result, with its report."""
+
+    def __init__(self, application: str, inputs: dict[str, np.ndarray], settings: Settings, weights, on_progress):
+        reset_peak_memory()
+        self.began = time.perf_counter()
+        self.application, self.settings, self.on_progress = application, settings, on_progress
+        self.inputs = {name: array_sha256(array) for name, array in inputs.items()}
+        self.weights = weights or find_weights()
+        self.extractor = _extractor(settings.layers, self.weights, settings.pooling)
+
+    def solve(self, content: np.ndarray, style: np.ndarray, mask: np.ndarray, finish: Callable) -> Result:
+        """Optimise `content` under `mask`, in stages; `finish` turns the enlarged working image into the result.
+
+        All images are full-size; each stage works at its own scale and starts where the one before ended.
+        """
+        full, image, outcomes = content.shape[:2], None, []
+        for scale, iterations in stages(self.settings):
+            shape = scaled_shape(full, scale)
+            working = Problem(
+                content=resize(content, shape),
+                style=resize(style, scaled_shape(style.shape[:2], scale)),
+                start=self._start(content, style, shape) if image is None else resize(image, shape),
+                mask=resize(mask, shape),
+            )
+            objective = Objective(working, self.extractor, self.settings, self._report_share)
+            outcome = self._minimize(objective, iterations, lambda x, o=objective: finish(resize(o.image(x), full)))
+            outcomes.append(outcome)
+            image = objective.image(outcome.x)
+            if outcome.interrupted:
+                break
+        return Result(finish(resize(image, full)), self._report(full, image.shape[:2], outcomes))
+
+    def _minimize(self, objective: Objective, iterations: int, image_at: Callable) -> Outcome:
+        def on_iteration(iteration, loss, x):
+            self.on_progress(Progress("optimizing", iteration, iterations, loss, lambda: image_at(x)))
+
+        settings = self.settings
+        return minimize(
+            objective,
+            objective.start,
+            bounds=(0.0, 1.0) if settings.bounds else None,
+            iterations=iterations,
+            history=settings.history,
+            tolerance=settings.tolerance,
+            on_iteration=on_iteration,
+        )
+
+    def _start(self, content: np.ndarray, style: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """The first image at (height, width) `shape` (paper 3.2: a blank image; 3.3: the target image)."""
+        if self.settings.start == "noise":
+            return np.random.default_rng(self.settings.seed).random((*shape, 3), np.float32)
+        return {
+            "content": lambda: resize(content, shape),
+            "style": lambda: resize(style, shape),
+            "blank": lambda: blank_image(shape),
+        }[self.settings.start]()
+
+    def _report_share(self, stage: str, share: float) -> None:
+        self.on_progress(Progress(stage, share, 1.0))
+
+    def _report(self, full: tuple[int, int], working: tuple[int, int], outcomes: list[Outcome]) -> dict:
+        evaluations = sum(outcome.evaluations for outcome in outcomes)
+        solving = sum(outcome.seconds for outcome in outcomes)
+        trace = [{"stage": stage, **entry} for stage, outcome in enumerate(outcomes) for entry in outcome.trace]
+        lowest = min(outcomes[-1].trace, key=lambda entry: entry["loss"])
+        return {
+            "application": self.application,
+            "settings": self.settings.as_dict(),
+            "inputs": self.inputs,
+            "weights": {"source": self.weights.source, "sha256": self.weights.sha256},
+            "size": {"input": list(full[::-1]), "working": list(working[::-1])},
+            "iterations": sum(outcome.iterations for outcome in outcomes),
+            "evaluations": evaluations,
+            "seconds": round(time.perf_counter() - self.began, 3),
+            "seconds_per_evaluation": round(solving / evaluations, 4),
+            "peak_memory_bytes": peak_memory(),
+            "loss": {"initial": _loss(trace[0]), "final": _loss(lowest)},
+            "stop_reason": outcomes[-1].stop_reason,
+            "interrupted": outcomes[-1].interrupted,
+            **environment(),
+            "trace": trace,
+        }
+
+
+def stages(settings: Settings) -> list[tuple[float, int]]:
+    """(scale, iterations) of the optimisations that a run is made of, each starting where the last ended.
+
+    Coarse-to-fine puts smaller scales first; matching again every k iterations cuts the last scale into pieces of k.
+    """
+    coarse = [(settings.scale / 2**level, settings.iterations) for level in range(settings.coarse_to_fine, 0, -1)]
+    each, whole = settings.rematch_every or settings.iterations, settings.iterations
+    pieces = [min(each, whole - done) for done in range(0, whole, each)] if whole else [0]
+    return coarse + [(settings.scale, piece) for piece in pieces]
+
+
+def _loss(entry: dict) -> dict:
+    return {"total": entry["loss"], "terms": {k: v for k, v in entry.items() if k not in ("loss", "seconds", "stage")}}
+
+
+@lru_cache(maxsize=2)
+def _extractor(layers: tuple[str, ...], weights: Weights, pooling: str) -> Extractor:
+    return Extractor(layers, weights, pooling)

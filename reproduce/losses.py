@@ -1,0 +1,93 @@
+"""The paper's equations: one function each, pure, over features (h, w, C) of one layer and a mask (h, w) in [0, 1].
+
+Each knows three normalisations. "sum" is what equations 1 to 4 print. "mean" divides as the published code of DPH does,
+which the paper's weights 1 : 0.05 belong to. "gatys" divides as Gatys et al. 2016. All sums run in float64: in float32
+their rounding would tell L-BFGS that it had converged.
+"""
+
+from keras import ops
+
+
+def content_loss(features, target, mask, positions: int, normalization: str):
+    """Equation 1, under the mask: 1/2 sum m (F - T)^2; "mean": sum m (F - T)^2 / (positions C).
+
+    Args:
+        features, target: (h, w, C).
+        mask: (h, w), the weight m of each position.
+        positions: positions of the layer in the whole image. DPH's mean runs over all of them, inside the mask or not.
+        normalization: "sum", "mean" or "gatys" (which is "sum" here).
+    """
+    total = _sum(ops.square(features - target) * mask[..., None])
+    return total / (positions * features.shape[-1]) if normalization == "mean" else total / 2
+
+
+def gram_matrix(features, mask, normalization: str):
+    """Equation 2: inner products of the channels of masked features, (C, C).
+
+    "mean" divides by the sum of the mask over positions and channels, "gatys" by that over positions.
+
+    Args:
+        features: (h, w, C), or (n, C) with a mask (n,).
+        mask: their weights; its sum must not be 0.
+    """
+    channels = features.shape[-1]
+    masked = ops.reshape(features * mask[..., None], (-1, channels))
+    gram = ops.matmul(ops.transpose(masked), masked)
+    size = ops.sum(mask)
+    return gram / {"sum": 1.0, "mean": size * channels, "gatys": size}[normalization]
+
+
+def gram_distance(gram, target, normalization: str):
+    """Equation 3 for one layer: ||G - A||^2; "mean": over C^2 entries; "gatys": over 4 C^2, its equation 4.
+
+    Args:
+        gram, target: (C, C), of the same normalisation.
+    """
+    entries = gram.shape[0] ** 2
+    return _sum(ops.square(gram - target)) / {"sum": 1, "mean": entries, "gatys": 4 * entries}[normalization]
+
+
+def patch_gram_distance(patches, targets, mask, normalization: str):
+    """Equation 4 for one layer, with the matches given: sum_p m_p ||G(P_p) - G(P'_p)||^2, a Gram matrix per patch.
+
+    The C x C matrices are never formed: for A, B of (d d, C), ||A'A - B'B||^2 = ||AA'||^2 - 2 ||AB'||^2 + ||BB'||^2.
+    "mean" and "gatys" divide as for one layer's Gram matrix, with d d positions, and average over p.
+
+    Args:
+        patches, targets: (n, d d, C).
+        mask: (n,), the weight m_p of each patch; its sum must not be 0.
+    """
+    positions, channels = patches.shape[1:]
+    distances = _squared_products(patches, patches) - 2 * _squared_products(patches, targets)
+    distances = distances + _squared_products(targets, targets)
+    total = _sum(distances * ops.cast(mask, "float64"))
+    if normalization == "sum":
+        return total
+    gram_size = positions * (channels if normalization == "mean" else 1)
+    entries = channels**2 * (4 if normalization == "gatys" else 1)
+    return total / (gram_size**2 * entries * _sum(mask))
+
+
+def total_variation(image, free, normalization: str):
+    """Half the squared differences of neighbouring pixels, of which at least one is free; "mean": over free values.
+
+    As DPH, which uses it against noise; the paper names none.
+
+    Args:
+        image: (H, W, 3).
+        free: (H, W), 1 where a pixel is optimised, 0 where it is constant; not all 0.
+    """
+    vertical = _sum(ops.square(image[1:] - image[:-1]) * ops.maximum(free[1:], free[:-1])[..., None])
+    horizontal = _sum(ops.square(image[:, 1:] - image[:, :-1]) * ops.maximum(free[:, 1:], free[:, :-1])[..., None])
+    total = (vertical + horizontal) / 2
+    return total if normalization == "sum" else total / (_sum(free) * image.shape[-1])
+
+
+def _squared_products(first, second):
+    """||A B'||^2 of each pair: (n, k, C), (n, k, C) -> (n,)."""
+    products = ops.matmul(first, ops.transpose(second, (0, 2, 1)))
+    return ops.sum(ops.square(ops.cast(products, "float64")), axis=(1, 2))
+
+
+def _sum(values):
+    return ops.sum(ops.cast(values, "float64"))

@@ -1,0 +1,271 @@
+"""What a result is judged by: background, style, content, grain, seam and distance to a reference.
+
+The paper judges by eye. These measures put numbers beside the eye; each is a pure function of NumPy arrays, and `Judge`
+computes them all for the results of one case. Style, content and reference compare with the naive composite (the object
+pasted as it is), which is 1 in all three by definition.
+
+Images are float32 (H, W, 3), RGB in [0, 1]; masks are float32 (H, W) in [0, 1]; features are (h, w, C), as `Extractor`
+gives them. The object is where its mask exceeds 0.5; the painting's own pixels are where the grown mask is 0.
+"""
+
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+
+from .images import check_image, check_same_size, resize
+from .masks import check_mask
+
+LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")  # layers that no preset optimises
+PROJECTIONS = 128  # other directions move a style ratio by about 0.01 (standard deviation)
+QUANTILES = 1024
+WINDOW_SIGMA = 1.5  # pixels, Wang et al. 2004
+STRUCTURE_CONSTANT = (0.03 * 100) ** 2  # C2 of Wang et al. 2004, for lightness in [0, 100]
+EDGE_WIDTH = 4  # pixels: a composite's soft edge and the reach of a Laplacian
+SEAM_WIDTH = 2  # pixels on each side of the mask's edge
+SEAM_NEIGHBOURHOOD = 24  # pixels on each side of the mask's edge
+
+Features = Mapping[str, np.ndarray]
+
+
+class Judge:
+    """Measures the results of one case; what belongs to the painting and to the naive composite is computed once.
+
+    Args:
+        painting: the painting without the object.
+        naive: the painting with the object pasted on it: the control.
+        mask: the object.
+        grown_mask: where a result may differ from the painting, so at least the object.
+        extractor: image -> features of each layer, such as `Extractor(LAYERS, weights)`.
+        references: published results by name; each gives one more measure, `reference_<name>`.
+
+    Raises:
+        ValueError: an image or a mask is not one, or they differ in size, or the grown mask leaves nothing outside.
+
+    Notes:
+        The extractor sees whole images: about 3 kB of memory a pixel.
+    """
+
+    def __init__(
+        self,
+        painting: np.ndarray,
+        naive: np.ndarray,
+        mask: np.ndarray,
+        grown_mask: np.ndarray,
+        extractor: Callable[[np.ndarray], Features],
+        references: Mapping[str, np.ndarray] | None = None,
+    ):
+        self.painting = check_image(painting, "the painting")
+        self.mask, self.grown_mask = check_mask(mask), check_mask(grown_mask)
+        self.naive = self._check(naive, "the naive composite")
+        for other, name in ((self.mask, "the mask"), (self.grown_mask, "the grown mask")):
+            check_same_size(self.painting, other, ("the painting", name))
+        if self.grown_mask.min() > 0:
+            raise ValueError("Expected a grown mask that is 0 somewhere. Received: a full mask")
+        self.extractor = extractor
+        references = {name: self._check(image, name) for name, image in (references or {}).items()}
+
+        whole = np.ones_like(self.mask)
+        self.style = {layer: projected_quantiles(f) for layer, f in self._features(self.painting, whole).items()}
+        self.references = {name: self._features(image) for name, image in references.items()}
+        naive_features = self._features(self.naive)
+        self.naive_style = self._style_distances(naive_features)
+        self.naive_distances = self._reference_distances(naive_features)
+
+    def __call__(self, result: np.ndarray) -> dict[str, float]:
+        """Every measure of one result, by name.
+
+        Raises:
+            ValueError: the result is not an image of the painting's size.
+        """
+        result = self._check(result, "the result")
+        features = self._features(result)
+        style = self._style_distances(features)
+        measures = {
+            "background": background(result, self.painting, self.grown_mask),
+            "style": np.mean([_ratio(style[layer], control) for layer, control in self.naive_style.items()]),
+            "content": content(result, self.naive, self.mask),
+            "grain": grain(lightness(result), lightness(self.painting), self.mask, self.grown_mask),
+            "color_grain": grain(chroma(result), chroma(self.painting), self.mask, self.grown_mask),
+            "seam": seam(result, self.painting, self.mask),
+        }
+        for name, distance in self._reference_distances(features).items():
+            measures[f"reference_{name}"] = _ratio(distance, self.naive_distances[name])
+        return {name: float(value) for name, value in measures.items()}
+
+    def _check(self, image: np.ndarray, name: str) -> np.ndarray:
+        image = check_image(image, name)
+        check_same_size(self.painting, image, ("the painting", name))
+        return image
+
+    def _features(self, image: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        mask = self.mask if mask is None else mask
+        return {layer: features_inside(np.asarray(f), mask) for layer, f in self.extractor(image).items()}
+
+    def _style_distances(self, features: Features) -> dict[str, float]:
+        return {layer: sliced_wasserstein(projected_quantiles(f), self.style[layer]) for layer, f in features.items()}
+
+    def _reference_distances(self, features: Features) -> dict[str, float]:
+        return {name: perceptual_distance(features, reference) for name, reference in self.references.items()}
+
+
+def measure(
+    result: np.ndarray,
+    painting: np.ndarray,
+    naive: np.ndarray,
+    mask: np.ndarray,
+    grown_mask: np.ndarray,
+    extractor: Callable[[np.ndarray], Features],
+    references: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, float]:
+    """Every measure of one result. For several results of a case keep one `Judge`, which takes the other arguments."""
+    return Judge(painting, naive, mask, grown_mask, extractor, references)(result)
+
+
+def background(result: np.ndarray, painting: np.ndarray, grown_mask: np.ndarray) -> float:
+    """The largest change of any channel where the grown mask is 0. In [0, 1]; must be 0."""
+    return float(np.abs(result - painting)[grown_mask == 0].max())
+
+
+def sliced_wasserstein(first: np.ndarray, second: np.ndarray) -> float:
+    """Sliced 2-Wasserstein distance of two distributions, from their `projected_quantiles` (Heitz et al. 2021, eq. 3).
+
+    sqrt(mean over projections v and levels q of (Q_first(v, q) - Q_second(v, q))^2), the root being taken so that the
+    distance has the features' own unit. In [0, inf); 0 where the distributions are the same.
+    """
+    return float(np.sqrt(np.mean(np.square(first - second))))
+
+
+def projected_quantiles(features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Quantiles of features (N, C) along random directions, so that sets of any size N can be compared.
+
+    A cell of this array is a sorted projection, interpolated at one of the levels (i + 0.5) / QUANTILES. The directions
+    are uniform on the sphere and follow from `seed` and C alone.
+
+    Returns:
+        (QUANTILES, PROJECTIONS).
+    """
+    directions = np.random.default_rng(seed).standard_normal((features.shape[1], PROJECTIONS)).astype(np.float32)
+    projected = np.sort((directions / np.linalg.norm(directions, axis=0)).T @ features.T, axis=1)
+    # Positions of the levels among the samples, each sample standing at the middle of its own share.
+    position = np.clip((np.arange(QUANTILES) + 0.5) / QUANTILES * len(features) - 0.5, 0, len(features) - 1)
+    lower = position.astype(int)
+    upper = np.minimum(lower + 1, len(features) - 1)
+    fraction = (position - lower).astype(np.float32)
+    return (projected[:, lower] * (1 - fraction) + projected[:, upper] * fraction).T
+
+
+def features_inside(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The features (h, w, C) at the positions that lie by more than half in the mask (H, W): (N, C).
+
+    An object so thin that no position does keeps those that lie in it the most.
+    """
+    area = resize(mask, features.shape[:2])
+    return features[area > 0.5] if area.max() > 0.5 else features[area == area.max()]
+
+
+def content(result: np.ndarray, naive: np.ndarray, mask: np.ndarray) -> float:
+    """How much of the object's structure is left: the structure term of SSIM of lightness, averaged in the mask.
+
+    (cov(x, y) + C) / (std(x) std(y) + C) in a Gaussian window (Wang et al. 2004, eq. 10), with their C2 for C. In
+    [-1, 1]; higher is better, 1 for the naive composite itself. Brightness and contrast do not count.
+    """
+    x, y = lightness(result).astype(np.float64), lightness(naive).astype(np.float64)
+    mean_x, mean_y = _window_mean(x), _window_mean(y)
+    variance_x = np.maximum(_window_mean(x * x) - mean_x**2, 0)
+    variance_y = np.maximum(_window_mean(y * y) - mean_y**2, 0)
+    covariance = _window_mean(x * y) - mean_x * mean_y
+    structure = (covariance + STRUCTURE_CONSTANT) / (np.sqrt(variance_x * variance_y) + STRUCTURE_CONSTANT)
+    return float(structure[mask > 0.5].mean())
+
+
+def grain(result: np.ndarray, painting: np.ndarray, mask: np.ndarray, grown_mask: np.ndarray) -> float:
+    """Fine detail of the object against that of the painting around it.
+
+    The mean magnitude of the 3 x 3 Laplacian within the mask, less EDGE_WIDTH pixels at its edge (they are the seam's),
+    over its mean outside the grown mask. Magnitudes are averaged rather than squares, so that a few sharp edges of the
+    object do not pass for grain. In [0, inf); 1 is the painting's own grain, over 1 is noise, under 1 is blur.
+
+    Args:
+        result, painting: (H, W) or (H, W, K), such as `lightness` or `chroma`.
+    """
+    depth = -signed_distance(mask)
+    inner = depth > EDGE_WIDTH if depth.max() > EDGE_WIDTH else depth > 0
+    return _ratio(_laplacian(result)[inner].mean(), _laplacian(painting)[grown_mask == 0].mean())
+
+
+def seam(result: np.ndarray, painting: np.ndarray, mask: np.ndarray) -> float:
+    """How much the mask's edge stands out: the change of colour across it, against the painting's in its neighbourhood.
+
+    The mean magnitude of the CIE Lab derivative along the edge's normal, within SEAM_WIDTH pixels of the edge, over the
+    same of the painting within SEAM_NEIGHBOURHOOD pixels. In [0, inf); 1 is an edge no harder than the painting there;
+    lower is less visible, though an object that the painting's own style outlines is rightly above 1.
+    """
+    distance = signed_distance(mask)
+    edge, neighbourhood = np.abs(distance) <= SEAM_WIDTH, np.abs(distance) <= SEAM_NEIGHBOURHOOD
+    across = _derivative_across(_lab(result), distance)[edge].mean()
+    return _ratio(across, _derivative_across(_lab(painting), distance)[neighbourhood].mean())
+
+
+def perceptual_distance(first: Features, second: Features) -> float:
+    """Distance of images by what VGG sees at the same positions (Zhang et al. 2018, eq. 1, without learned weights).
+
+    The squared difference of feature vectors of unit length, averaged over positions, then over layers. In [0, 2] for
+    features after a ReLU; 0 for the same image, lower is closer.
+
+    Args:
+        first, second: layer name -> features (N, C) at the same positions.
+    """
+    distances = [np.square(_unit(first[layer]) - _unit(second[layer])).sum(axis=1).mean() for layer in first]
+    return float(np.mean(distances))
+
+
+def lightness(image: np.ndarray) -> np.ndarray:
+    """CIE L* of sRGB, in [0, 100]: (H, W)."""
+    return _lab(image)[..., 0]
+
+
+def chroma(image: np.ndarray) -> np.ndarray:
+    """CIE a* and b* of sRGB, about -128 to 127: (H, W, 2)."""
+    return _lab(image)[..., 1:]
+
+
+def signed_distance(mask: np.ndarray) -> np.ndarray:
+    """Pixels from the edge of the mask, counted from 1: negative inside, positive outside."""
+    inside = (mask > 0.5).astype(np.uint8)
+    outward = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return outward - cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+
+
+def _lab(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2LAB)
+
+
+def _window_mean(image: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(image, (11, 11), WINDOW_SIGMA, borderType=cv2.BORDER_REFLECT_101)
+
+
+def _laplacian(image: np.ndarray) -> np.ndarray:
+    """Length over the channels of the Laplacian: (H, W)."""
+    laplacian = cv2.Laplacian(image, cv2.CV_32F, ksize=1)
+    return np.abs(laplacian) if laplacian.ndim == 2 else np.linalg.norm(laplacian, axis=-1)
+
+
+def _derivative_across(image: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Length over the channels of the derivative along the gradient of `distance`: (H, W)."""
+    # Smoothed: the distance's own gradient wavers along the staircase of the edge.
+    normal = np.stack(np.gradient(cv2.GaussianBlur(distance, (0, 0), 2.0)))
+    normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-6)
+    down, right = np.gradient(image, axis=(0, 1))
+    return np.linalg.norm(down * normal[0, ..., None] + right * normal[1, ..., None], axis=-1)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-10)
+
+
+def _ratio(value: float, control: float) -> float:
+    """value / control; where the control is 0, 1 for a value that is 0 too, else infinity."""
+    if control > 0:
+        return float(value / control)
+    return 1.0 if value == 0 else float("inf")

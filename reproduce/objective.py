@@ -1,0 +1,206 @@
+"""A problem (images, mask, settings) as a function: the loss and its gradient over the free pixels.
+
+What a backend must do - compile, differentiate - is in `_compile` and nowhere else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from .architecture import feature_shape, reach
+from .features import ActiveNetwork, Extractor, Tile, features_within, painting_tiles, window_around
+from .losses import content_loss, gram_distance, gram_matrix, patch_gram_distance, total_variation
+from .masks import bounding_box, masks_at_layers
+from .patches import Matches, patches_of
+from .settings import Settings
+
+Report = Callable[[str, float], None]  # a stage's name, and the share of it that is done
+Term = Callable[[dict, object], object]  # features by layer, free rectangle of the image -> one summand of the loss
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be optimised, at working size. Images are float32 (H, W, 3), RGB in [0, 1].
+
+    Attributes:
+        content: the image whose content is kept and whose patches are matched; outside the mask it stays as it is.
+        style: the image whose style is wanted, of any size.
+        start: where the optimisation starts, of the content's size.
+        mask: (H, W) in [0, 1], the weight of each pixel in the losses; the pixels above 0 are free.
+    """
+
+    content: np.ndarray
+    style: np.ndarray
+    start: np.ndarray
+    mask: np.ndarray
+
+
+class Objective:
+    """Loss and gradient of a problem. What does not change from call to call is computed here, once.
+
+    Args:
+        problem: images and mask.
+        extractor: a network that puts out `settings.layers`.
+        settings: weights, normalisation, and the kind of style loss.
+        report: called while the targets are computed.
+
+    Attributes:
+        start: float64 (n,), the free pixels at the start, RGB one after the other.
+
+    Raises:
+        ValueError: the mask vanishes at the size of a layer's features.
+    """
+
+    def __init__(self, problem: Problem, extractor: Extractor, settings: Settings, report: Report = lambda *_: None):
+        self._content = problem.content
+        self._pixels = bounding_box(problem.mask)
+        self._free = problem.mask[self._pixels.slices] > 0
+        self._patch = problem.start[self._pixels.slices].astype(keras.config.floatx())
+        self.start = self._patch[self._free].astype(np.float64).ravel()
+        shape = problem.content.shape[:2]
+        cells = {layer: reach(self._pixels, shape, layer) for layer in settings.layers}
+        masks = _masks_within(problem.mask, cells, settings)
+        content = features_within(extractor, problem.content, cells, settings.patch_size // 2)
+        terms: dict[str, Term] = {}
+        if settings.content_weight:
+            for layer in settings.content_layers:
+                terms[f"content {layer}"] = _content_term(layer, content, masks[layer], shape, settings)
+        if settings.style_weight:
+            terms |= _style_terms(content, masks, problem.style, extractor, settings, report)
+        if settings.tv_weight:
+            terms["total variation"] = _variation_term(self._free, settings)
+        window = window_around(cells, shape)
+        pixels = self._pixels.shift(-window.top, -window.left)
+        network = ActiveNetwork(extractor, problem.content[window.slices], pixels)
+        self._evaluate = _compile(network, terms, self._patch.shape)
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
+        """Loss, gradient (n,), and the weighted terms that the loss sums, at free pixels `x` (n,); all in float64."""
+        self._patch[self._free] = x.reshape(-1, 3)
+        terms, gradient = self._evaluate(self._patch)
+        terms = {name: float(value) for name, value in terms.items()}
+        return sum(terms.values()), ops.convert_to_numpy(gradient)[self._free].astype(np.float64).ravel(), terms
+
+    def image(self, x: np.ndarray) -> np.ndarray:
+        """The working image (H, W, 3) with free pixels `x`, clipped to [0, 1]."""
+        image = self._content.copy()
+        image[self._pixels.slices][self._free] = np.clip(x, 0, 1).reshape(-1, 3)
+        return image
+
+
+def _compile(network: ActiveNetwork, terms: dict[str, Term], shape: tuple[int, ...]):
+    """patch -> (terms, gradient of their sum), compiled; one copy to the device and one back per call."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, keras.config.floatx())], autograph=False)
+    def evaluate(patch):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(patch)
+            features = network(patch)
+            values = {name: term(features, patch) for name, term in terms.items()}
+            loss = sum(values.values())
+        return values, tape.gradient(loss, patch)
+
+    return evaluate
+
+
+def _masks_within(mask: np.ndarray, cells: dict, settings: Settings) -> dict[str, np.ndarray]:
+    """The mask at each layer, within the cells that the free pixels reach: outside them it is 0."""
+    masks = masks_at_layers(mask, settings.layers, settings.mask_mode)
+    masks = {layer: masks[layer][cells[layer].slices] for layer in settings.layers}
+    for layer, at_layer in masks.items():
+        if not at_layer.any():
+            raise ValueError(f"Expected a mask that reaches the features of {layer}. Received: one too small for it")
+    return masks
+
+
+def _content_term(layer: str, content: Tile, mask: np.ndarray, shape: tuple[int, int], settings: Settings) -> Term:
+    """Equation 1 against the content image's own features; the content layers share the weight."""
+    target, weight = content.without_halo(layer), settings.content_weight / len(settings.content_layers)
+    positions = int(np.prod(feature_shape(shape, layer)))
+    return lambda features, patch: (
+        weight * content_loss(features[layer], target, mask, positions, settings.normalization)
+    )
+
+
+def _variation_term(free: np.ndarray, settings: Settings) -> Term:
+    free = free.astype(keras.config.floatx())
+    return lambda features, patch: settings.tv_weight * total_variation(patch, free, settings.normalization)
+
+
+def _style_terms(
+    content: Tile, masks: dict, style: np.ndarray, extractor: Extractor, settings: Settings, report: Report
+) -> dict[str, Term]:
+    """Equation 3, with matched or with all vectors, or equation 4, of each style layer."""
+    if settings.style_loss == "gram":
+        targets = _whole_gram_matrices(style, masks, extractor, settings, report)
+        make = _gram_term
+    else:
+        targets = _match(content, masks, style, extractor, settings, report)
+        make = _matched_gram_term if settings.style_loss == "matched" else _patch_term
+    return {f"style {layer}": make(layer, targets[layer], masks[layer], settings) for layer in settings.style_layers}
+
+
+def _match(content: Tile, masks, style, extractor, settings, report) -> dict[str, Matches]:
+    """For each patch of the content image under the mask the most similar one of the style image (paper 3.3.2)."""
+    size, keep_patches = settings.patch_size, settings.style_loss == "per_patch"
+    matches = {
+        layer: Matches(content.features[layer], masks[layer] > 0, size, keep_patches) for layer in settings.style_layers
+    }
+    steps = 0
+    for tile, tiles in painting_tiles(extractor, style, halo=size // 2):
+        for layer, found in matches.items():
+            found.search(tile.features[layer], tile.cells[layer][:2], settings.matching_memory * 10**6)
+            steps += 1
+            report("matching", steps / (tiles * len(matches)))
+    return matches
+
+
+def _whole_gram_matrices(style, masks, extractor, settings, report) -> dict[str, np.ndarray]:
+    """Equation 2 as the masked features would have it, were they distributed as the whole style image's."""
+    sums = dict.fromkeys(settings.style_layers, 0.0)
+    for number, (tile, tiles) in enumerate(painting_tiles(extractor, style)):
+        for layer in settings.style_layers:
+            ones = np.ones(tile.cells[layer].shape, np.float32)
+            sums[layer] = sums[layer] + ops.convert_to_numpy(gram_matrix(tile.features[layer], ones, "sum"))
+        report("style features", (number + 1) / tiles)
+    targets = {}
+    for layer, total in sums.items():
+        mask, positions = masks[layer], np.prod(feature_shape(style.shape[:2], layer))
+        divisor = {"sum": 1.0, "gatys": mask.sum(), "mean": mask.sum() * len(total)}[settings.normalization]
+        targets[layer] = total / positions * np.square(mask).sum() / divisor
+    return targets
+
+
+def _matched_gram_term(layer: str, matches: Matches, mask: np.ndarray, settings: Settings) -> Term:
+    """Equation 3 with the Gram matrix of the matched vectors under the same mask as the target."""
+    vectors = matches.vectors[:, 0, 0]
+    target = ops.convert_to_numpy(gram_matrix(vectors, mask[mask > 0], settings.normalization))
+    return _gram_term(layer, target, mask, settings)
+
+
+def _gram_term(layer: str, target: np.ndarray, mask: np.ndarray, settings: Settings) -> Term:
+    """Equation 3 of one layer: the Gram matrix of the masked features against the target's."""
+    weight = settings.style_weight / len(settings.style_layers)
+    return lambda features, patch: (
+        weight
+        * gram_distance(gram_matrix(features[layer], mask, settings.normalization), target, settings.normalization)
+    )
+
+
+def _patch_term(layer: str, matches: Matches, mask: np.ndarray, settings: Settings) -> Term:
+    """Equation 4 of one layer: a Gram matrix for each patch under the mask against its match's."""
+    weight, size = settings.style_weight / len(settings.style_layers), settings.patch_size
+    places = np.flatnonzero(mask > 0)
+    weights = mask.ravel()[places]
+    mask_patches = np.take(patches_of(mask[..., None], size), places, axis=0)
+    targets = matches.vectors.reshape(len(places), size * size, -1) * mask_patches
+
+    def term(features, patch):
+        patches = ops.take(patches_of(features[layer] * mask[..., None], size), places, axis=0)
+        return weight * patch_gram_distance(patches, targets, weights, settings.normalization)
+
+    return term

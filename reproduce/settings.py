@@ -1,0 +1,135 @@
+"""Every number of the method, with its source. A preset is a named value; a variant is `dataclasses.replace`.
+
+Sources: "paper" is Zhou, *Partial Style Transferring and Feature Optimization for Style Transfer Network*; "DPH" is
+Luan et al. 2018, *Deep Painterly Harmonization*, and its published code, whose first pass the paper's method is; "Gatys" is
+Gatys et al. 2016. The command line's options are made from these fields.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field, fields, replace
+
+from .architecture import operations_until
+
+
+def option(default, help: str, choices: tuple = ()):
+    """A settings field with the text, and where it has them the choices, that its command-line option shows."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run does. The defaults are the paper's harmonisation (`PAPER`)."""
+
+    # The network (paper 4.1).
+    style_layers: tuple[str, ...] = option(
+        ("block3_conv1", "block4_conv1", "block5_conv1"), "layers whose features carry the style"
+    )
+    content_layers: tuple[str, ...] = option(("block4_conv1",), "layers whose features carry the content")
+    pooling: str = option("max", "pooling of the network; Gatys prefers average", ("max", "average"))
+
+    # The loss: weights from paper 4.1; no total variation is named there (DPH has 1e-5 beside a style weight of 1).
+    style_weight: float = option(1.0, "weight of the style loss")
+    content_weight: float = option(0.05, "weight of the content loss")
+    tv_weight: float = option(0.0, "weight of the total variation, against noise")
+    style_loss: str = option(
+        "matched",
+        "Gram of matched patches (matched), a Gram per patch (per_patch), or Gram of the whole style image (gram)",
+        ("matched", "per_patch", "gram"),
+    )
+    normalization: str = option(
+        "mean", "means, as DPH (mean); plain sums, as equations 1 to 4 (sum); as Gatys", ("mean", "sum", "gatys")
+    )
+    patch_size: int = option(3, "side of the patches that are matched, in features; odd (DPH: 3)")
+    rematch_every: int = option(0, "match again after so many iterations; 0: once, before the first (DPH)")
+
+    # The mask (paper 3.3). Lengths are pixels of the full-size input.
+    mask_mode: str = option(
+        "convolve",
+        "the mask down the network: 3 x 3 averages and halving (convolve), halving only (area), or maxima (max)",
+        ("convolve", "area", "max"),
+    )
+    feather: float = option(2.0, "standard deviation of the Gaussian that softens the mask's edge, pixels")
+    grow: int = option(12, "how far around the mask pixels are optimised too, pixels (DPH's masks: 12)")
+
+    # The image.
+    scale: float = option(0.5, "working size as a share of the input's (paper: half); the result is enlarged")
+    style_scale: float = option(1.0, "stylize: longer side of the style image as a share of the content's")
+    start: str = option(
+        "content",
+        "first image: content (the composite), blank, noise, or style",
+        ("content", "blank", "noise", "style"),
+    )
+    bounds: bool = option(True, "keep pixels within [0, 1] while optimising")
+
+    # The solver (paper: L-BFGS).
+    iterations: int = option(300, "iterations of L-BFGS")
+    history: int = option(10, "gradients that L-BFGS remembers")
+    tolerance: float = option(0.0, "stop when an iteration lowers the loss by less than this share of the first loss")
+    coarse_to_fine: int = option(0, "solve first at 1/2^N, ..., 1/2 of the working size; 0: only at the working size")
+    seed: int = option(0, "seed of the random numbers (start from noise)")
+    matching_memory: int = option(512, "workspace of the patch matching, megabytes")
+
+    def __post_init__(self):
+        for setting in fields(self):
+            value, choices = getattr(self, setting.name), setting.metadata["choices"]
+            if choices and value not in choices:
+                raise ValueError(f"Expected {setting.name} to be one of {', '.join(choices)}. Received: {value}")
+        operations_until(self.style_layers + self.content_layers)
+        self._expect(self.style_layers or self.content_layers, "at least one style or content layer", "none")
+        self._expect(self.patch_size > 0 and self.patch_size % 2, "patch_size odd and positive", self.patch_size)
+        self._expect(0 < self.scale <= 1, "scale in (0, 1]", self.scale)
+        self._expect(self.style_scale > 0, "style_scale above 0", self.style_scale)
+        self._expect(self.history >= 1, "history of at least 1", self.history)
+        self._expect(self.matching_memory >= 16, "matching_memory of at least 16 megabytes", self.matching_memory)
+        for name in ("style_weight", "content_weight", "tv_weight", "rematch_every", "feather", "grow", "iterations",
+                     "tolerance", "coarse_to_fine"):  # fmt: skip
+            value = getattr(self, name)
+            self._expect(0 <= value < float("inf"), f"{name} of 0 or more", value)
+
+    @staticmethod
+    def _expect(condition, expected: str, received) -> None:
+        if not condition:
+            raise ValueError(f"Expected {expected}. Received: {received}")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """All layers whose features are used, each once, shallow to deep."""
+        used = self.style_layers + self.content_layers
+        return tuple(o.name for o in operations_until(used) if o.name in used)
+
+    def as_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+# Paper 3.3 and 4.1: harmonisation.
+PAPER = Settings()
+# Paper 3.2 and 4.1: the base network, "two images and one blank image", compared through Gram matrices.
+PAPER_BASE = replace(PAPER, style_loss="gram", start="blank")
+# Gatys et al. 2016: section 2 for the losses, section 3 for layers and average pooling. Its network had rescaled
+# weights, so its ratio of weights means nothing here: this one was chosen by eye for the weights that Keras publishes.
+GATYS = replace(
+    PAPER_BASE,
+    style_layers=("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1"),
+    content_layers=("block4_conv2",),
+    pooling="average",
+    normalization="gatys",
+    content_weight=1.0,
+    style_weight=1.0,
+    start="content",
+)
+
+PRESETS = {
+    "paper": {"harmonize": PAPER, "stylize": PAPER_BASE, "restyle-region": PAPER_BASE},
+    "gatys": {"harmonize": GATYS, "stylize": GATYS, "restyle-region": GATYS},
+}
+
+
+def preset(name: str, application: str) -> Settings:
+    """The settings of a preset for "stylize", "restyle-region" or "harmonize".
+
+    Raises:
+        ValueError: no preset has that name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"Expected a preset out of {', '.join(PRESETS)}. Received: {name}")
+    return PRESETS[name][application]
