@@ -1,6 +1,7 @@
 """The command line: python -m reproduce stylize | restyle-region | select | paste | harmonize."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -40,41 +41,39 @@ def _fail(message: str) -> int:
 
 
 def _stylize(options) -> int:
-    from .applications import stylize
-
-    return _run(options, stylize, {"content": options.content, "style": options.style})
+    return _run(options, "stylize", {"content": options.content, "style": options.style})
 
 
 def _restyle_region(options) -> int:
-    from .applications import restyle_region
-
     inputs = {"image": options.image, "style": options.style}
     if options.background_style:
         inputs["background_style"] = options.background_style
-    return _run(options, restyle_region, inputs, corners=options.corners)
+    return _run(options, "restyle_region", inputs, corners=options.corners)
 
 
 def _harmonize(options) -> int:
-    from .applications import harmonize
-
     inputs = {"background": options.background, "composite": options.composite, "mask": options.mask}
-    return _run(options, harmonize, inputs)
+    return _run(options, "harmonize", inputs)
 
 
-def _run(options, application: Callable, inputs: dict[str, str], **others) -> int:
-    """Read, check everything that can be checked before the work, run, write image and report."""
-    from .report import write_report
-    from .weights import find_weights
-
+def _run(options, application: str, inputs: dict[str, str], **others) -> int:
+    """Read, check what can be checked before the work, run, write image and report."""
     output = check_output(options.output)
     settings = _settings(options)
     images = {name: (read_mask if name == "mask" else read_image)(path) for name, path in inputs.items()}
     show = _Show(options, output)
+
+    from . import applications  # TensorFlow takes seconds to load: only now that it is needed
+    from .report import write_report
+    from .weights import find_weights
+
     weights = find_weights(options.weights, progress=show.say)
     show.say(weights.notice)
-    result = application(**images, **others, settings=settings, weights=weights, on_progress=show)
-    show.close()
     hashes = {name: sha256(path) for name, path in inputs.items()}
+    result = getattr(applications, application)(
+        **images, **others, settings=settings, weights=weights, on_progress=show
+    )
+    show.close()
     report = {"preset": options.preset} | result.report | {"inputs": hashes}
     write_image(output, result.image)
     write_report(output, report)
@@ -93,6 +92,8 @@ def _select(options) -> int:
 
 def _paste(options) -> int:
     output, mask_output = check_output(options.output), check_output(options.mask_output)
+    if output.resolve() == mask_output.resolve():
+        raise ValueError(f"Expected two output files. Received twice: {output}")
     images = read_image(options.background), read_image(options.object), read_mask(options.mask)
     composite, mask = paste(*images, options.at, options.scale)
     write_image(output, composite)
@@ -137,6 +138,10 @@ class _Show:
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **keywords):
+        super().__init__(**keywords)
+        self._negative_number_matcher = re.compile(r"-[.\d]")  # so that -5,3 is taken for a point, not for an option
+
     def error(self, message: str):
         raise SystemExit(_fail(f"{message} (see {self.prog} --help)"))
 
@@ -162,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", metavar="X,Y", type=_point, action="append", required=True,
                          help="a point in pixels; give several to unite their selections")  # fmt: skip
     command.add_argument("--tolerance", metavar="T", type=float, default=0.05,
-                         help="largest difference from the seed's colour per channel, 0 to 1 (default: %(default)s)")  # fmt: skip
+                         help="largest difference from the seed's colour per channel, 0 to 1")  # fmt: skip
     command.add_argument("--fill-holes", action="store_true", help="also select what the selection encloses")
     command.add_argument("--feather", metavar="SIGMA", type=float, default=0.0, help="soften the edge, pixels")
     command.add_argument("-o", "--output", metavar="MASK.png", required=True)

@@ -7,11 +7,10 @@ while a few pixels are optimised. `painting_tiles` runs it over an image of any 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import keras
 import numpy as np
-from keras import ops
 
 from .architecture import Operation, Rectangle, feature_shape, field_of_view, operations_until, reach, stride
+from .backend import keras, ops
 from .images import size_text
 from .weights import Weights, load_weights
 

@@ -6,12 +6,14 @@ An image is float32 (height, width, 3), RGB in [0, 1]; a mask is float32 (height
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 MAXIMUM_PIXELS = 100_000_000
+OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")  # what keeps 8 bits of colour or grey at any size
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAXIMUM_PIXELS))  # read once, when cv2 decodes first
 
 import cv2  # noqa: E402
@@ -57,7 +59,9 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     pixels = to_bytes(image)
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    encoded = cv2.imencode(path.suffix, pixels)[1]
+    done, encoded = cv2.imencode(path.suffix, pixels)
+    if not done:
+        raise ValueError(f"An image of {size_text(pixels.shape)} cannot be written as {path.suffix}: {path}")
     write_atomically(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))
 
 
@@ -65,12 +69,12 @@ def check_output(path: str | Path) -> Path:
     """Return `path` if an image can be written there: to be called before the hours of work, not after.
 
     Raises:
-        ValueError: the suffix is not an image format's, or the path is a folder.
+        ValueError: the suffix is none of `OUTPUT_SUFFIXES`, or the path is a folder.
         FileNotFoundError, PermissionError: the folder does not exist, or cannot be written.
     """
     path = Path(path)
-    if not path.suffix or not cv2.haveImageWriter(f"x{path.suffix}"):
-        raise ValueError(f"Expected an output file that ends in .png, .jpg or another image format. Received: {path}")
+    if path.suffix.lower() not in OUTPUT_SUFFIXES:
+        raise ValueError(f"Expected an output file that ends in {', '.join(OUTPUT_SUFFIXES)}. Received: {path}")
     if path.is_dir():
         raise ValueError(f"Expected an output file. Received a folder: {path}")
     if not path.parent.is_dir():
@@ -156,26 +160,50 @@ def _decode(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise ValueError(f"Expected an image file. Received a folder: {path}")
     encoded = np.fromfile(path, np.uint8)
     # Two readings: only the first applies EXIF orientation, only the second keeps transparency.
-    color = _imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, path)
+    color, _ = _imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, path)
     _check_size(color.shape, str(path))
-    stored = _imdecode(encoded, cv2.IMREAD_UNCHANGED, path)
+    stored, exif = _imdecode(encoded, cv2.IMREAD_UNCHANGED, path)
     alpha = None
-    if stored.ndim == 3 and stored.shape[2] == 4 and stored.shape[:2] == color.shape[:2]:
-        alpha = _to_unit(stored[..., 3], path)
+    if stored.ndim == 3 and stored.shape[2] == 4:
+        alpha = _to_unit(_oriented(stored[..., 3], exif), path)
         alpha = None if alpha.min() == 1 else alpha
     return cv2.cvtColor(_to_unit(color, path), cv2.COLOR_BGR2RGB), alpha
 
 
-def _imdecode(encoded: np.ndarray, flags: int, path: Path) -> np.ndarray:
+def _imdecode(encoded: np.ndarray, flags: int, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The pixels as OpenCV gives them, and the file's EXIF block if it has one."""
+    kinds, metadata = (), ()
     try:
-        image = cv2.imdecode(encoded, flags) if encoded.size else None
+        with _silent_codecs():
+            image, kinds, metadata = cv2.imdecodeWithMetadata(encoded, flags) if encoded.size else (None, (), ())
     except cv2.error as error:
         if "IMAGE_PIXELS" in str(error) or "imageSize" in str(error) or "pixels <=" in str(error):
             raise ValueError(f"Expected an image of at most {MAXIMUM_PIXELS // 10**6} megapixels: {path}") from error
         image = None
     if image is None:
         raise ValueError(f"Not an image, or a damaged one: {path}")
-    return image
+    return image, dict(zip(kinds, metadata)).get(cv2.IMAGE_METADATA_EXIF)
+
+
+def _oriented(alpha: np.ndarray, exif: np.ndarray | None) -> np.ndarray:
+    """Turn the transparency as EXIF says: OpenCV does that to a grey image, so it is made one with the same EXIF."""
+    if exif is None:
+        return alpha
+    _, encoded = cv2.imencodeWithMetadata(".png", alpha, [cv2.IMAGE_METADATA_EXIF], [exif])
+    return cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+
+
+@contextmanager
+def _silent_codecs() -> Iterator[None]:
+    """Keep from the terminal what the codecs, in C, write to it about a damaged file: the error says it."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _to_unit(pixels: np.ndarray, path: Path) -> np.ndarray:

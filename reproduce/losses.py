@@ -5,7 +5,7 @@ which the paper's weights 1 : 0.05 belong to. "gatys" divides as Gatys et al. 20
 their rounding would tell L-BFGS that it had converged.
 """
 
-from keras import ops
+from .backend import ops
 
 
 def content_loss(features, target, mask, positions: int, normalization: str):

@@ -44,7 +44,13 @@ def select(
 
 
 def feather(mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Soften the edge with a Gaussian of `sigma` pixels, cut off at 3 sigma: beyond that the mask is exactly 0."""
+    """Soften the edge with a Gaussian of `sigma` pixels, cut off at 3 sigma: beyond that the mask is exactly 0.
+
+    Raises:
+        ValueError: `sigma` is negative or not finite.
+    """
+    if not 0 <= sigma < np.inf:
+        raise ValueError(f"Expected a feather of 0 or more pixels. Received: {sigma}")
     if sigma == 0:
         return mask
     side = 2 * int(np.ceil(3 * sigma)) + 1

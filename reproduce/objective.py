@@ -1,17 +1,14 @@
-"""A problem (images, mask, settings) as a function: the loss and its gradient over the free pixels.
-
-What a backend must do - compile, differentiate - is in `_compile` and nowhere else.
-"""
+"""A problem (images, mask, settings) as a function: the loss and its gradient over the free pixels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import keras
 import numpy as np
-from keras import ops
 
 from .architecture import feature_shape, reach
+from .backend import keras, ops, value_and_gradient
 from .features import ActiveNetwork, Extractor, Tile, features_within, painting_tiles, window_around
+from .images import size_text
 from .losses import content_loss, gram_distance, gram_matrix, patch_gram_distance, total_variation
 from .masks import bounding_box, masks_at_layers
 from .patches import Matches, patches_of
@@ -51,7 +48,7 @@ class Objective:
         start: float64 (n,), the free pixels at the start, RGB one after the other.
 
     Raises:
-        ValueError: the mask vanishes at the size of a layer's features.
+        ValueError: the mask vanishes at the size of a layer's features, or a patch is larger than a layer.
     """
 
     def __init__(self, problem: Problem, extractor: Extractor, settings: Settings, report: Report = lambda *_: None):
@@ -75,7 +72,9 @@ class Objective:
         window = window_around(cells, shape)
         pixels = self._pixels.shift(-window.top, -window.left)
         network = ActiveNetwork(extractor, problem.content[window.slices], pixels)
-        self._evaluate = _compile(network, terms, self._patch.shape)
+        self._evaluate = value_and_gradient(
+            lambda patch: _evaluate_terms(terms, network(patch), patch), self._patch.shape
+        )
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
         """Loss, gradient (n,), and the weighted terms that the loss sums, at free pixels `x` (n,); all in float64."""
@@ -91,20 +90,8 @@ class Objective:
         return image
 
 
-def _compile(network: ActiveNetwork, terms: dict[str, Term], shape: tuple[int, ...]):
-    """patch -> (terms, gradient of their sum), compiled; one copy to the device and one back per call."""
-    import tensorflow as tf
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, keras.config.floatx())], autograph=False)
-    def evaluate(patch):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(patch)
-            features = network(patch)
-            values = {name: term(features, patch) for name, term in terms.items()}
-            loss = sum(values.values())
-        return values, tape.gradient(loss, patch)
-
-    return evaluate
+def _evaluate_terms(terms: dict[str, Term], features: dict, patch) -> dict:
+    return {name: term(features, patch) for name, term in terms.items()}
 
 
 def _masks_within(mask: np.ndarray, cells: dict, settings: Settings) -> dict[str, np.ndarray]:
@@ -147,6 +134,7 @@ def _style_terms(
 def _match(content: Tile, masks, style, extractor, settings, report) -> dict[str, Matches]:
     """For each patch of the content image under the mask the most similar one of the style image (paper 3.3.2)."""
     size, keep_patches = settings.patch_size, settings.style_loss == "per_patch"
+    _check_patch_fits(size, style.shape[:2], settings.style_layers)
     matches = {
         layer: Matches(content.features[layer], masks[layer] > 0, size, keep_patches) for layer in settings.style_layers
     }
@@ -157,6 +145,14 @@ def _match(content: Tile, masks, style, extractor, settings, report) -> dict[str
             steps += 1
             report("matching", steps / (tiles * len(matches)))
     return matches
+
+
+def _check_patch_fits(size: int, shape: tuple[int, int], layers: tuple[str, ...]) -> None:
+    for layer in layers:
+        features = feature_shape(shape, layer)
+        if size > min(features):
+            raise ValueError(f"Expected patches that fit into the style image's features of {layer}, which are "
+                             f"{size_text(features)} at working size {size_text(shape)}. Received: patch_size {size}")  # fmt: skip
 
 
 def _whole_gram_matrices(style, masks, extractor, settings, report) -> dict[str, np.ndarray]:

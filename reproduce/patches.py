@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from keras import ops
+
+from .backend import ops
 
 CHUNK = 1 << 15  # positions of the painting compared at once: a query's products with them stay in a core's cache
 
@@ -75,7 +76,7 @@ def patches_of(features, size: int):
 
 def patch_norms(features: np.ndarray, radius: int) -> np.ndarray:
     """Euclidean norm of the patch around every position, (h, w) for features (h, w, C); zeros beyond the border."""
-    squares = np.square(features, dtype=np.float64).sum(axis=2)
+    squares = np.einsum("ijk,ijk->ij", features, features, dtype=np.float64)  # in one pass, without a copy in float64
     side = 2 * radius + 1
     sums = cv2.filter2D(squares, -1, np.ones((side, side)), borderType=cv2.BORDER_CONSTANT)
     return np.sqrt(sums)
@@ -119,13 +120,14 @@ def _patch_products(features, wanted, chunk, radius, width) -> Iterator[tuple[in
     count, inner = chunk.shape[1] - 2 * reach, chunk.shape[1] - 2 * radius
     column_sums = np.empty((side, wanted.shape[1], inner), np.float32)  # of the last d rows, a row at [row % side]
     products = np.empty(count, np.float32)
+    buffer = np.empty((wanted.shape[1] + side - 1, chunk.shape[1]), np.float32)
     for row in range(len(features)):
         around = wanted[max(row - side + 1, 0) : row + 1]  # the rows of queries whose patches hold this row
         if not around.any():
             continue
         columns = np.flatnonzero(around.any(axis=0))
         first, last = columns[0], columns[-1]
-        singles = features[row, first : last + side] @ chunk
+        singles = np.matmul(features[row, first : last + side], chunk, out=buffer[: last + side - first])
         for column in columns:
             total = column_sums[row % side, column]
             total[:] = singles[column - first, :inner]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .images import check_same_size, resize, scaled_shape, size_text
+from .images import MAXIMUM_PIXELS, check_same_size, resize, scaled_shape, size_text
 from .masks import bounding_box
 
 LARGEST_SUPERSAMPLING = 4
@@ -41,7 +41,7 @@ def order_corners(corners: Sequence[tuple[float, float]], shape: tuple[int, int]
     following = np.roll(sides, -1, axis=0)
     turns = sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0]
     # A corner that stands out by less than a pixel from its neighbours' line is no corner.
-    if (turns < np.linalg.norm(corners - np.roll(corners, -2, axis=0), axis=1)).any():
+    if (turns <= np.linalg.norm(corners - np.roll(corners, -2, axis=0), axis=1)).any():
         raise ValueError(f"Expected the corners of a convex quadrilateral, no three on a line. Received: {text}")
     return corners.astype(np.float32)
 
@@ -112,15 +112,18 @@ def paste(
         The composite (H, W, 3), the background bit for bit where the mask is 0; and its mask (H, W).
 
     Raises:
-        ValueError: sizes differ, the mask is empty, the scale is not above 0, or the object lies outside.
+        ValueError: sizes differ, the mask is empty, the scale is not above 0 or huge, or the object lies outside.
     """
     check_same_size(image, mask, ("object", "mask"))
-    if not 0 < scale < np.inf:
-        raise ValueError(f"Expected a scale above 0. Received: {scale}")
+    if not np.isfinite(at).all():
+        raise ValueError(f"Expected a point x,y in pixels. Received: {at[0]},{at[1]}")
     box = bounding_box(mask)
+    if not (scale > 0 and scale * scale * np.prod(box.shape) <= MAXIMUM_PIXELS):
+        raise ValueError(f"Expected a scale above 0 that keeps the object under {MAXIMUM_PIXELS // 10**6} megapixels. "
+                         f"Received: {scale}")  # fmt: skip
     shape = scaled_shape(box.shape, scale)
     image, mask = resize(image[box.slices], shape), resize(mask[box.slices], shape)
-    top, left = round(at[1] - (shape[0] - 1) / 2), round(at[0] - (shape[1] - 1) / 2)
+    top, left = _round(at[1] - (shape[0] - 1) / 2), _round(at[0] - (shape[1] - 1) / 2)
     height, width = background.shape[:2]
     rows = slice(max(top, 0), max(min(top + shape[0], height), 0))
     columns = slice(max(left, 0), max(min(left + shape[1], width), 0))
@@ -132,6 +135,11 @@ def paste(
     placed[rows, columns] = mask[inside]
     composite[rows, columns] = blend(image[inside], background[rows, columns], mask[inside])
     return composite, placed
+
+
+def _round(coordinate: float) -> int:
+    """To the nearest integer, halves up: Python's `round` takes them to even ones, which would not move evenly."""
+    return int(np.floor(coordinate + 0.5))
 
 
 def _warp(image: np.ndarray, homography: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

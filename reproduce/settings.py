@@ -76,13 +76,19 @@ class Settings:
                 raise ValueError(f"Expected {setting.name} to be one of {', '.join(choices)}. Received: {value}")
         operations_until(self.style_layers + self.content_layers)
         self._expect(self.style_layers or self.content_layers, "at least one style or content layer", "none")
-        self._expect(self.patch_size > 0 and self.patch_size % 2, "patch_size odd and positive", self.patch_size)
+        terms = (self.style_weight and self.style_layers, self.content_weight and self.content_layers, self.tv_weight)
+        self._expect(any(terms), "a weight above 0 of a term with layers", "none: there is nothing to optimise")
+        for name in ("style_layers", "content_layers"):
+            value = getattr(self, name)
+            self._expect(len(set(value)) == len(value), f"each of {name} once", " ".join(value))
+        self._expect(self.patch_size > 0 and self.patch_size % 2 == 1, "patch_size odd and positive", self.patch_size)
         self._expect(0 < self.scale <= 1, "scale in (0, 1]", self.scale)
-        self._expect(self.style_scale > 0, "style_scale above 0", self.style_scale)
+        self._expect(0 < self.style_scale < float("inf"), "style_scale above 0", self.style_scale)
+        self._expect(self.coarse_to_fine <= 16, "coarse_to_fine of at most 16", self.coarse_to_fine)
         self._expect(self.history >= 1, "history of at least 1", self.history)
         self._expect(self.matching_memory >= 16, "matching_memory of at least 16 megabytes", self.matching_memory)
         for name in ("style_weight", "content_weight", "tv_weight", "rematch_every", "feather", "grow", "iterations",
-                     "tolerance", "coarse_to_fine"):  # fmt: skip
+                     "tolerance", "coarse_to_fine", "seed"):  # fmt: skip
             value = getattr(self, name)
             self._expect(0 <= value < float("inf"), f"{name} of 0 or more", value)
 

@@ -1,0 +1,101 @@
+"""python -m experiments NAME ...: regenerate figures, tables and ablations."""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from tqdm import tqdm
+
+FIGURES = tuple(f"figure_{number}" for number in range(1, 8))
+EXPERIMENTS = ("demo", *FIGURES, "table", "ablation")
+GROUPS = {"figures": FIGURES}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if options.list:
+        for name in EXPERIMENTS:
+            print(f"{name:10} {import_module(f'.{name}', __package__).__doc__.strip().splitlines()[0]}")
+        return 0
+    try:
+        return _make(options)
+    except KeyboardInterrupt:
+        print("experiments: stopped; finished runs are kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"experiments: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _make(options) -> int:
+    names = [name for given in options.names for name in GROUPS.get(given, (given,))]
+    for name in names:
+        if name not in EXPERIMENTS:
+            raise ValueError(f"Expected experiments out of {', '.join((*EXPERIMENTS, *GROUPS))}. Received: {name}")
+    from .materials import open_materials  # TensorFlow and all: only once the command is known to make sense
+    from .runs import Runs
+
+    bar = _Bar()
+    runs = Runs(
+        materials=open_materials(options.materials, bar.fetching),
+        output=options.output,
+        cache=options.cache,
+        iterations=options.iterations,
+        smoke=options.smoke,
+        methods=tuple(options.methods.split(",")) if options.methods else (),
+        ablations=tuple(options.ablations.split(",")) if options.ablations else (),
+        on_progress=bar.running,
+    )
+    for name in names:
+        bar.say(f"{name} ...")
+        import_module(f".{name}", __package__).make(runs)
+        bar.close()
+    return 0
+
+
+class _Bar:
+    """One progress bar at a time, for fetches and runs."""
+
+    def __init__(self):
+        self.label, self.bar = None, None
+
+    def say(self, message: str) -> None:
+        tqdm.write(message, file=sys.stderr)
+
+    def fetching(self, file: str, done: int, total: int) -> None:
+        self._update(f"fetching {file}", done, total)
+
+    def running(self, name: str, progress) -> None:
+        self._update(f"{name}: {progress.stage}", progress.done, progress.total)
+
+    def _update(self, label: str, done: float, total: float) -> None:
+        if label != self.label or done < self.bar.n:
+            self.close()
+            layout = "{desc}: {percentage:3.0f}%|{bar:30}| [{elapsed}, {remaining} left]"
+            self.label, self.bar = label, tqdm(total=total, desc=label, bar_format=layout, delay=1)
+        self.bar.update(done - self.bar.n)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)}, or 'figures' for all figures"
+    )
+    parser.add_argument("--list", action="store_true", help="say what each experiment is")
+    parser.add_argument("--materials", default="demo", help="demo (drawn), dph (fetched), or a folder (default: demo)")
+    parser.add_argument("--output", type=Path, default=Path("output/figures"), help="folder for what is made")
+    parser.add_argument("--cache", type=Path, default=Path("output/cache"), help="folder of finished runs")
+    parser.add_argument("--iterations", type=int, metavar="N", help="in place of each preset's own")
+    parser.add_argument("--smoke", action="store_true", help="tiny images, two iterations: does everything work?")
+    parser.add_argument("--methods", metavar="A,B,...", help="of the table (default: all but 'base')")
+    parser.add_argument("--ablations", metavar="A,B,...", help="which ablations to make (default: all)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""What all figures share: labelled panels, insets, and saving a PNG with its JSON."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.patches import Rectangle as Outline  # noqa: E402
+
+from reproduce.architecture import Rectangle  # noqa: E402
+from reproduce.images import to_bytes, write_atomically  # noqa: E402
+
+PANEL_INCHES, DOTS_PER_INCH = 3.2, 150
+
+
+def panels(rows: list[Mapping[str, np.ndarray]], boxes: list[Rectangle | None] | None = None) -> Figure:
+    """A grid of labelled images, one row a mapping label -> image; a box is outlined and zoomed in under its row."""
+    boxes = boxes or [None] * len(rows)
+    lines = [line for row, box in zip(rows, boxes) for line in _lines(row, box)]
+    columns = max(len(row) for row in rows)
+    heights = [max(image.shape[0] / image.shape[1] for image in line.values()) for line, _ in lines]
+    size = (columns * PANEL_INCHES, sum(heights) * PANEL_INCHES + 0.3 * len(lines))
+    figure, axes = plt.subplots(
+        len(lines), columns, figsize=size, squeeze=False, height_ratios=heights, layout="constrained"
+    )
+    for axis in axes.ravel():
+        axis.axis("off")
+    for (line, box), line_axes in zip(lines, axes):
+        for (label, image), axis in zip(line.items(), line_axes):
+            show(axis, image, label)
+            if box is not None:
+                axis.add_patch(_outline(box))
+    return figure
+
+
+def show(axis, image: np.ndarray, label: str = "") -> None:
+    """An image or mask on an axis, pixel for pixel, under its label."""
+    axis.imshow(to_bytes(image), cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+    axis.set_title(label, fontsize=9)
+    axis.axis("off")
+
+
+def save(figure: Figure, path: Path, record: dict) -> None:
+    """Write figure and record as PATH.png and PATH.json, each whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path.with_suffix(".png"), lambda temporary: figure.savefig(temporary, dpi=DOTS_PER_INCH))
+    plt.close(figure)
+    save_json(path.with_suffix(".json"), record)
+
+
+def save_json(path: Path, record: dict) -> None:
+    text = json.dumps(record, indent=1) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def without_trace(report: dict) -> dict:
+    """A run's report as a figure's record keeps it: the loss of every evaluation stays in the cache."""
+    return {key: value for key, value in report.items() if key != "trace"}
+
+
+def _lines(row: Mapping[str, np.ndarray], box: Rectangle | None):
+    yield row, box
+    if box is not None:
+        yield {f"{label} (detail)": image[box.slices] for label, image in row.items()}, None
+
+
+def _outline(box: Rectangle) -> Outline:
+    corner, (height, width) = (box.left - 0.5, box.top - 0.5), box.shape
+    return Outline(corner, width, height, fill=False, edgecolor="red", linewidth=1)

@@ -1,0 +1,43 @@
+"""Keras, and what a backend must do: start, compile, differentiate. Only here TensorFlow is named."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep native code off stderr: TensorFlow logs there while it loads, whatever its log level is set to."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with _silent_stderr():
+    import keras
+    import tensorflow as tf
+    from keras import ops
+
+    tf.config.list_physical_devices()  # looks for GPUs now, and complains now
+
+__all__ = ["keras", "ops", "value_and_gradient"]
+
+
+def value_and_gradient(terms: Callable[[object], dict], shape: tuple[int, ...]) -> Callable:
+    """Compile x -> (terms, gradient of their sum), for x of one shape; one copy to the device and one back a call."""
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, keras.config.floatx())], autograph=False)
+    def evaluate(x):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            values = terms(x)
+            loss = sum(values.values())
+        return values, tape.gradient(loss, x)
+
+    return evaluate

@@ -1,0 +1,244 @@
+"""Each loss against numbers worked out by hand, against its NumPy twin, and its gradient against differences."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reproduce import losses
+
+NORMALIZATIONS = ("sum", "mean", "gatys")
+normalizations = pytest.mark.parametrize("normalization", NORMALIZATIONS)
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def close(received, expected, tolerance=1e-5):
+    return np.asarray(received) == pytest.approx(np.asarray(expected), rel=tolerance, abs=1e-30)
+
+
+# Two positions, two channels; the second position counts half.
+FEATURES = np.float32([[[1, 2], [3, 4]]])
+TARGET = np.float32([[[0, 2], [1, 1]]])
+MASK = np.float32([[1, 0.5]])
+
+
+@pytest.mark.parametrize(
+    "normalization, expected",
+    [
+        ("sum", 3.75),  # 1/2 (1 (1 + 0) + 1/2 (4 + 9))
+        ("gatys", 3.75),
+        ("mean", 0.375),  # 7.5 / (10 positions x 2 channels)
+    ],
+)
+def test_content_loss_by_hand(normalization, expected):
+    assert close(losses.content_loss(FEATURES, TARGET, MASK, 10, normalization), expected)
+
+
+@pytest.mark.parametrize("normalization, divisor", [("sum", 1), ("mean", 1.5 * 2), ("gatys", 1.5)])
+def test_gram_matrix_by_hand(normalization, divisor):
+    # Masked features (1, 2) and (1.5, 2): 1 + 2.25, 2 + 3, 4 + 4.
+    assert close(losses.gram_matrix(FEATURES, MASK, normalization), np.array([[3.25, 5], [5, 8]]) / divisor)
+
+
+@pytest.mark.parametrize("normalization, expected", [("sum", 1 + 4 + 4 + 9), ("mean", 18 / 4), ("gatys", 18 / 16)])
+def test_gram_distance_by_hand(normalization, expected):
+    gram, target = np.float32([[2, 5], [5, 8]]), np.float32([[1, 3], [3, 5]])
+    assert close(losses.gram_distance(gram, target, normalization), expected)
+
+
+@pytest.mark.parametrize(
+    "normalization, expected",
+    [
+        # Patches of one position and two channels: (1, 2) against (1, 0), then (1, 1) against (0, 1) at half weight.
+        # Grams [[1, 2], [2, 4]] - [[1, 0], [0, 0]]: 4 + 4 + 16; all ones - [[0, 0], [0, 1]]: 1 + 1 + 1.
+        ("sum", 24 + 1.5),
+        ("mean", 25.5 / (1.5 * 2**2 * 4)),  # each Gram / 2 channels, 4 entries, weights 1.5
+        ("gatys", 25.5 / (1.5 * 16)),
+    ],
+)
+def test_patch_gram_distance_by_hand(normalization, expected):
+    patches, targets = np.float32([[[1, 2]], [[1, 1]]]), np.float32([[[1, 0]], [[0, 1]]])
+    assert close(losses.patch_gram_distance(patches, targets, np.float32([1, 0.5]), normalization), expected)
+
+
+@pytest.mark.parametrize("normalization, expected", [("sum", 4.5), ("mean", 1.5), ("gatys", 1.5)])
+def test_total_variation_by_hand(normalization, expected):
+    image = np.zeros((2, 3, 3), np.float32)
+    image[..., 0] = [[0, 1, 3], [7, 3, 9]]
+    free = np.float32([[0, 1, 0], [0, 0, 0]])  # the 1 alone, which differs by 1, 2 and 2: (1 + 4 + 4) / 2
+    assert close(losses.total_variation(image, free, normalization), expected)
+
+
+@normalizations
+@pytest.mark.parametrize("shape", [(1, 1, 3), (4, 5, 1), (5, 3, 7)])
+def test_whole_layer_losses_match_their_twins(random, shape, normalization):
+    features, target = random.normal(size=(2, *shape)).astype(np.float32)
+    mask = random.random(shape[:2], np.float32)
+    found = losses.content_loss(features, target, mask, 40, normalization)
+    assert close(found, reference.content_loss(features, target, mask, 40, normalization))
+    grams = [losses.gram_matrix(values, mask, normalization) for values in (features, target)]
+    twins = [reference.gram_matrix(v.reshape(-1, shape[2]), mask.ravel(), normalization) for v in (features, target)]
+    np.testing.assert_allclose(grams, twins, rtol=1e-5, atol=1e-5)
+    assert close(losses.gram_distance(*grams, normalization), reference.gram_distance(*twins, normalization), 1e-4)
+
+
+@normalizations
+def test_gram_matrix_of_a_list_of_vectors_is_that_of_the_grid(random, normalization):
+    features, mask = random.random((3, 4, 5), np.float32), random.random((3, 4), np.float32)
+    as_list = losses.gram_matrix(features.reshape(12, 5), mask.ravel(), normalization)
+    np.testing.assert_allclose(as_list, losses.gram_matrix(features, mask, normalization), rtol=1e-6)
+
+
+@normalizations
+@pytest.mark.parametrize("size, channels", [(1, 4), (3, 2), (3, 20), (5, 3)])
+def test_small_matrices_give_the_distance_of_explicit_gram_matrices(random, size, channels, normalization):
+    patches, targets = random.normal(size=(2, 6, size * size, channels)).astype(np.float32)
+    mask = random.random(6, np.float32)
+    expected = reference.patch_gram_distance(patches, targets, mask, normalization)
+    assert close(losses.patch_gram_distance(patches, targets, mask, normalization), expected)
+
+
+@normalizations
+@pytest.mark.parametrize("free", ["one", "all", "random"])
+def test_total_variation_matches_its_twin(random, free, normalization):
+    image = random.random((5, 7, 3), np.float32)
+    masks = {"one": np.eye(5, 7) * (np.arange(7) == 4), "all": np.ones((5, 7)), "random": random.random((5, 7)) > 0.5}
+    mask = masks[free].astype(np.float32)
+    expected = reference.total_variation(image, mask, normalization)
+    assert close(losses.total_variation(image, mask, normalization), expected)
+
+
+@normalizations
+def test_identical_inputs_give_zero(random, normalization):
+    features, mask = random.random((3, 4, 5), np.float32), random.random((3, 4), np.float32)
+    patches = random.random((4, 9, 5), np.float32)
+    gram = losses.gram_matrix(features, mask, normalization)
+    assert float(losses.content_loss(features, features, mask, 12, normalization)) == 0
+    assert float(losses.gram_distance(gram, gram, normalization)) == 0
+    assert float(losses.patch_gram_distance(patches, patches, mask[0], normalization)) == pytest.approx(0, abs=1e-9)
+    assert float(losses.total_variation(np.full((4, 4, 3), 0.3), np.ones((4, 4)), normalization)) == 0
+
+
+@normalizations
+def test_zero_features_give_finite_numbers(random, normalization):
+    zeros, mask = np.zeros((3, 4, 5), np.float32), np.ones((3, 4), np.float32)
+    assert not np.asarray(losses.gram_matrix(zeros, mask, normalization)).any()
+    patches = random.random((2, 9, 5), np.float32)
+    found = losses.patch_gram_distance(np.zeros_like(patches), patches, np.ones(2, np.float32), normalization)
+    expected = reference.patch_gram_distance(np.zeros_like(patches), patches, np.ones(2), normalization)
+    assert close(found, expected)
+
+
+def test_one_position_and_one_channel():
+    one, mask = np.full((1, 1, 1), 3, np.float32), np.float32([[0.5]])
+    assert close(losses.content_loss(one, 0 * one, mask, 1, "mean"), 4.5)
+    assert close(losses.gram_matrix(one, mask, "sum"), [[2.25]])
+    assert close(losses.gram_matrix(one, mask, "mean"), [[4.5]])
+
+
+def test_positions_outside_the_mask_do_not_count(random):
+    features, target = random.random((2, 4, 4, 3), np.float32)
+    mask = np.zeros((4, 4), np.float32)
+    mask[1:3, 1:3] = 1
+    changed = np.where(mask[..., None] > 0, features, 1e3).astype(np.float32)
+    for normalization in NORMALIZATIONS:
+        for loss in (
+            lambda f, n: losses.content_loss(f, target, mask, 16, n),
+            lambda f, n: losses.gram_matrix(f, mask, n),
+        ):
+            np.testing.assert_array_equal(loss(features, normalization), loss(changed, normalization))
+
+
+def test_means_do_not_depend_on_the_size_of_the_image(random):
+    """Tiled twice, the same features have the same Gram matrix and the same content loss."""
+    features, target = random.random((2, 4, 4, 3), np.float32)
+    mask = random.random((4, 4), np.float32)
+    twice = [np.concatenate([values, values]) for values in (features, target, mask)]
+    for normalization in ("mean", "gatys"):
+        once = losses.gram_matrix(features, mask, normalization)
+        np.testing.assert_allclose(losses.gram_matrix(twice[0], twice[2], normalization), once, rtol=1e-5)
+    assert close(losses.content_loss(*twice, 32, "mean"), losses.content_loss(features, target, mask, 16, "mean"), 1e-6)
+
+
+def test_sums_run_in_float64():
+    """A float32 sum of 1 and 2^16 times 2^-26 stays at 1: the small terms, which steer the optimiser, would vanish."""
+    features = np.full((257, 257, 1), 2.0**-13, np.float32)
+    features[0, 0] = 1
+    mask = np.ones((257, 257), np.float32)
+    found = losses.content_loss(features, np.zeros_like(features), mask, 1, "mean")
+    assert float(found) == 1 + (257**2 - 1) * 2.0**-26
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.1, 10), st.integers(0, 2**31))
+def test_losses_scale_as_their_equations(factor, seed):
+    """Features times f: content times f^2, Gram and patch distances times f^4."""
+    random = np.random.default_rng(seed)
+    features, target = random.random((2, 3, 3, 4))
+    patches, targets = random.random((2, 2, 9, 4))
+    mask, weights = random.random((3, 3)) + 0.1, random.random(2) + 0.1
+    for normalization in NORMALIZATIONS:
+
+        def content(f, n=normalization):
+            return losses.content_loss(f * features, f * target, mask, 9, n)
+
+        def style(f, n=normalization):
+            return losses.gram_distance(
+                losses.gram_matrix(f * features, mask, n), losses.gram_matrix(f * target, mask, n), n
+            )
+
+        def patch(f, n=normalization):
+            return losses.patch_gram_distance(f * patches, f * targets, weights, n)
+
+        assert close(content(factor), factor**2 * float(content(1)))
+        assert close(style(factor), factor**4 * float(style(1)))
+        assert close(patch(factor), factor**4 * float(patch(1)), 1e-4)
+
+
+def gradient_errors() -> dict[str, float]:
+    """Relative error of each loss's gradient against central differences, in float64 throughout."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    target, features = random.normal(size=(2, 3, 4, 3))
+    mask = random.random((3, 4))
+    errors = {}
+    for n in NORMALIZATIONS:
+        gram = np.asarray(losses.gram_matrix(target, mask, n))
+        functions = {
+            "content": lambda x, n=n: losses.content_loss(x, target, mask, 12, n),
+            "gram": lambda x, n=n, gram=gram: losses.gram_distance(losses.gram_matrix(x, mask, n), gram, n),
+            "patch": lambda x, n=n: losses.patch_gram_distance(x, target, mask[:, 0], n),
+            "variation": lambda x, n=n: losses.total_variation(x, np.round(mask), n),
+        }
+        for name, function in functions.items():
+            x = tf.constant(features)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                value = function(x)
+            gradient = tape.gradient(value, x).numpy()
+            differences, step = np.zeros_like(features), 1e-5
+            for index in np.ndindex(features.shape):
+                moved = [features.copy(), features.copy()]
+                moved[0][index] += step
+                moved[1][index] -= step
+                high, low = (float(function(tf.constant(values))) for values in moved)
+                differences[index] = (high - low) / (2 * step)
+            errors[f"{name} {n}"] = float(np.abs(gradient - differences).max() / np.abs(differences).max())
+    return errors
+
+
+@pytest.fixture(scope="module")
+def errors(in_float64):
+    return in_float64("test_losses.gradient_errors()")
+
+
+@normalizations
+@pytest.mark.parametrize("loss", ["content", "gram", "patch", "variation"])
+def test_gradients_match_central_differences(errors, loss, normalization):
+    assert errors[f"{loss} {normalization}"] < 1e-8
