@@ -8,13 +8,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.patches import Rectangle as Outline  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle as Outline
 
-from reproduce.architecture import Rectangle  # noqa: E402
-from reproduce.images import to_bytes, write_atomically  # noqa: E402
+from reproduce.architecture import Rectangle
+from reproduce.images import to_bytes, write_atomically
 
 PANEL_INCHES, DOTS_PER_INCH = 3.2, 150
 

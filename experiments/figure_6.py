@@ -1,4 +1,4 @@
-"""Figure 6: the materials of a harmonisation: background, pasted image, mask, output. With DPH's, the paper's shield."""
+"""Figure 6: the materials of a harmonisation: background, pasted image, mask, output. DPH has the paper's shield."""
 
 from reproduce.settings import preset
 

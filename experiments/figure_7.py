@@ -1,4 +1,4 @@
-"""Figure 7: target, original style transfer network (Gatys et al. 2016), and our pipeline, with details of the object."""
+"""Figure 7: target, original style transfer network (Gatys et al. 2016), our pipeline; with details of the object."""
 
 from reproduce.architecture import Rectangle
 from reproduce.masks import bounding_box

@@ -72,9 +72,12 @@ class Objective:
         window = window_around(cells, shape)
         pixels = self._pixels.shift(-window.top, -window.left)
         network = ActiveNetwork(extractor, problem.content[window.slices], pixels)
-        self._evaluate = value_and_gradient(
-            lambda patch: _evaluate_terms(terms, network(patch), patch), self._patch.shape
-        )
+
+        def evaluate(patch):
+            features = network(patch)
+            return {name: term(features, patch) for name, term in terms.items()}
+
+        self._evaluate = value_and_gradient(evaluate, self._patch.shape)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
         """Loss, gradient (n,), and the weighted terms that the loss sums, at free pixels `x` (n,); all in float64."""
@@ -88,10 +91,6 @@ class Objective:
         image = self._content.copy()
         image[self._pixels.slices][self._free] = np.clip(x, 0, 1).reshape(-1, 3)
         return image
-
-
-def _evaluate_terms(terms: dict[str, Term], features: dict, patch) -> dict:
-    return {name: term(features, patch) for name, term in terms.items()}
 
 
 def _masks_within(mask: np.ndarray, cells: dict, settings: Settings) -> dict[str, np.ndarray]:
@@ -151,8 +150,8 @@ def _check_patch_fits(size: int, shape: tuple[int, int], layers: tuple[str, ...]
     for layer in layers:
         features = feature_shape(shape, layer)
         if size > min(features):
-            raise ValueError(f"Expected patches that fit into the style image's features of {layer}, which are "
-                             f"{size_text(features)} at working size {size_text(shape)}. Received: patch_size {size}")  # fmt: skip
+            sizes = f"{size_text(features)} features of {layer} at a working size of {size_text(shape)}"
+            raise ValueError(f"Expected patches that fit into the style image's {sizes}. Received: patch_size {size}")
 
 
 def _whole_gram_matrices(style, masks, extractor, settings, report) -> dict[str, np.ndarray]:

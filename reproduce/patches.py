@@ -93,6 +93,7 @@ def _search(features, wanted, tile, radius, memory) -> tuple[np.ndarray, np.ndar
     reach = radius * (width + 1)  # from a patch's centre to its corner, in flat positions
     scores = np.full(wanted.shape, -np.inf, np.float32)
     centers = np.zeros(wanted.shape, np.int64)
+    memory -= norms.nbytes + inverse_norms.nbytes + candidate.nbytes
     length = _chunk_length(memory, wanted.shape[1], depth, radius, reach)
     for start in range(reach, height * width - reach, length):
         stop = min(start + length, height * width - reach)

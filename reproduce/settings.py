@@ -1,8 +1,8 @@
 """Every number of the method, with its source. A preset is a named value; a variant is `dataclasses.replace`.
 
 Sources: "paper" is Zhou, *Partial Style Transferring and Feature Optimization for Style Transfer Network*; "DPH" is
-Luan et al. 2018, *Deep Painterly Harmonization*, and its published code, whose first pass the paper's method is; "Gatys" is
-Gatys et al. 2016. The command line's options are made from these fields.
+Luan et al. 2018, *Deep Painterly Harmonization*, and its published code, whose first pass the paper's method is;
+"Gatys" is Gatys et al. 2016. The command line's options are made from these fields.
 """
 
 import dataclasses

@@ -1,0 +1,34 @@
+"""Figure 1: the structure of the style transfer network, drawn from a run."""
+
+import numpy as np
+
+from reproduce.features import Extractor, blank_image
+from reproduce.images import resize, scaled_shape
+from reproduce.settings import preset
+
+from .drawing import save, without_trace
+from .runs import Runs, weights
+from .scenes import stylize_pair
+from .structure import draw_structure, feature_map
+
+
+def make(runs: Runs) -> None:
+    content, style = (runs.shrink(np.array(image)) for image in stylize_pair())
+    settings = preset("paper", "stylize")
+    result = runs.stylize("figure 1", content, style, settings)
+    extractor = Extractor(settings.layers, weights())
+    shape = scaled_shape(content.shape, settings.scale)
+    images = {"content": content, "style": style, "output": result.image}
+    features = {label: extractor(resize(image, shape)) for label, image in images.items()}
+    rows = {layer: {label: feature_map(features[label][layer]) for label in features} for layer in settings.layers}
+    figure = draw_structure(
+        "Style transfer network",
+        {"content image": content, "style image": style, "blank image, the start": blank_image(shape)},
+        extractor,
+        shape,
+        settings,
+        rows,
+        result.report["loss"],
+        {"output": result.image},
+    )
+    save(figure, runs.output / "figure_1", {"run": without_trace(result.report)})

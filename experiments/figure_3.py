@@ -1,0 +1,37 @@
+"""Figure 3: the structure of the paste image harmonisation network, drawn from a run."""
+
+from reproduce.features import Extractor
+from reproduce.images import resize, scaled_shape
+from reproduce.masks import feather, grow, masks_at_layers
+from reproduce.settings import preset
+
+from .drawing import save, without_trace
+from .runs import Runs, weights
+from .structure import draw_structure, feature_map
+
+
+def make(runs: Runs) -> None:
+    case, settings = runs.paper_case(), preset("paper", "harmonize")
+    result = runs.harmonize(case, settings)
+    extractor = Extractor(settings.layers, weights())
+    shape = scaled_shape(case.mask.shape, settings.scale)
+    loose = feather(grow(case.mask, settings.grow), settings.feather)
+    masks = masks_at_layers(resize(loose, shape), settings.layers, settings.mask_mode)
+    images = {"painting": case.background, "pasted": case.composite, "output": result.image}
+    features = {label: extractor(resize(image, shape)) for label, image in images.items()}
+    rows = {
+        layer: {"mask": masks[layer]} | {label: feature_map(features[label][layer]) for label in features}
+        for layer in settings.layers
+    }
+    figure = draw_structure(
+        "Paste image harmonisation network",
+        {"painting": case.background, "target: the object pasted": case.composite, "mask, grown": loose},
+        extractor,
+        shape,
+        settings,
+        rows,
+        result.report["loss"],
+        {"output": result.image},
+    )
+    record = {"case": case.name, "inputs": case.hashes, "licence": runs.materials.licence}
+    save(figure, runs.output / "figure_3", record | {"run": without_trace(result.report)})
