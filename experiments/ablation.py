@@ -20,7 +20,7 @@ def _vary(name: str, values) -> dict[str, Settings]:
 
 
 ABLATIONS: dict[str, dict[str, Settings]] = {
-    "resolution": _vary("scale", (0.25, 0.5, 1.0)),
+    "resolution": _vary("scale", (0.5, 1.0)),
     "mask_mode": _vary("mask_mode", ("convolve", "area", "max")),
     "style_loss": _vary("style_loss", ("matched", "per_patch", "gram")),
     "patch_size": _vary("patch_size", (1, 3, 5)),

@@ -19,7 +19,7 @@ from reproduce.weights import Weights, find_weights
 
 from .materials import Case, Materials
 
-SMOKE_SIDE, SMOKE_ITERATIONS, SMOKE_CASES = 96, 2, 2
+SMOKE_SIDE, SMOKE_ITERATIONS, SMOKE_CASES = 224, 2, 2
 PAPER_CASE = "4"
 # What a result depends on; the rest of the package reads, shows and judges.
 METHOD = ("applications", "architecture", "features", "images", "losses", "masks", "objective", "optimize", "patches",
@@ -35,7 +35,7 @@ class Runs:
         output: the folder of figures and tables.
         cache: the folder of finished runs.
         iterations: in place of the settings' own, unless None.
-        smoke: images of at most 96 pixels, two iterations and two cases, to see whether everything works.
+        smoke: images of at most 224 pixels, two iterations and two cases, to see whether everything works.
         methods, ablations: which of them the table and the ablation make; empty for their own choice.
         on_progress: called with a run's name and its progress.
     """

@@ -178,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("object", metavar="OBJECT", help="an image of the object")
     command.add_argument("mask", metavar="MASK", help="white, or opaque, where OBJECT is the object; of OBJECT's size")
     command.add_argument("--at", metavar="X,Y", type=_point, required=True,
-                         help="where in BACKGROUND the object's middle goes (negative: --at=-5,9)")  # fmt: skip
+                         help="where in BACKGROUND the object's middle goes")  # fmt: skip
     command.add_argument("--scale", metavar="S", type=float, default=1.0, help="of the object (default: 1)")
     command.add_argument("-o", "--output", metavar="COMPOSITE.png", required=True)
     command.add_argument("--mask-output", metavar="MASK2.png", required=True, help="the pasted object's mask")

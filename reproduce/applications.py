@@ -7,8 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from .architecture import stride
 from .features import Extractor, blank_image
-from .images import check_image, check_same_size, resize, scaled_shape
+from .images import check_image, check_same_size, resize, scaled_shape, size_text
 from .masks import check_mask, feather, grow
 from .objective import Objective, Problem
 from .optimize import Outcome, minimize
@@ -174,6 +175,7 @@ class _Run:
         full, image, outcomes = content.shape[:2], None, []
         for scale, iterations in stages(self.settings):
             shape = scaled_shape(full, scale)
+            self._check_working_size(shape, scale)
             working = Problem(
                 content=resize(content, shape),
                 style=resize(style, scaled_shape(style.shape[:2], scale)),
@@ -187,6 +189,12 @@ class _Run:
             if outcome.interrupted:
                 break
         return Result(finish(resize(image, full)), self._report(full, image.shape[:2], outcomes))
+
+    def _check_working_size(self, shape: tuple[int, int], scale: float) -> None:
+        smallest = stride(self.settings.layers[-1])
+        if min(shape) < smallest:
+            raise ValueError(f"Expected a working image of at least {smallest} pixels on each side. "
+                             f"Received: {size_text(shape)} at scale {scale:g}")  # fmt: skip
 
     def _minimize(self, objective: Objective, iterations: int, image_at: Callable) -> Outcome:
         def on_iteration(iteration, loss, x):

@@ -25,14 +25,19 @@ with _silent_stderr():
     from keras import ops
 
     tf.config.list_physical_devices()  # looks for GPUs now, and complains now
+tf.get_logger().setLevel("ERROR")  # each problem compiles its own function: no mistake, as its warning would have it
 
-__all__ = ["keras", "ops", "value_and_gradient"]
+__all__ = ["compiled", "keras", "ops", "value_and_gradient"]
+
+
+def compiled(function: Callable, shape: tuple[int | None, ...]) -> Callable:
+    """Compile a function of one array, once for all arrays of a shape in which None fits any length."""
+    return tf.function(function, input_signature=[tf.TensorSpec(shape, keras.config.floatx())], autograph=False)
 
 
 def value_and_gradient(terms: Callable[[object], dict], shape: tuple[int, ...]) -> Callable:
     """Compile x -> (terms, gradient of their sum), for x of one shape; one copy to the device and one back a call."""
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, keras.config.floatx())], autograph=False)
     def evaluate(x):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
@@ -40,4 +45,4 @@ def value_and_gradient(terms: Callable[[object], dict], shape: tuple[int, ...]) 
             loss = sum(values.values())
         return values, tape.gradient(loss, x)
 
-    return evaluate
+    return compiled(evaluate, shape)

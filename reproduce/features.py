@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .architecture import Operation, Rectangle, feature_shape, field_of_view, operations_until, reach, stride
-from .backend import keras, ops
+from .backend import compiled, keras, ops
 from .images import size_text
 from .weights import Weights, load_weights
 
@@ -53,6 +53,7 @@ class Extractor:
         self.model.trainable = False
         if weights is not None:
             load_weights(self.model, weights)
+        self._forward = compiled(self.model, (1, None, None, 3))
 
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Features (h, w, C) of each layer for an image (H, W, 3), RGB in [0, 1].
@@ -64,8 +65,8 @@ class Extractor:
             if min(feature_shape(image.shape[:2], layer)) < 1:
                 raise ValueError(f"Expected an image of at least {stride(layer)} pixels on each side for {layer}. "
                                  f"Received: {size_text(image.shape)}")  # fmt: skip
-        outputs = self.model.predict_on_batch(to_network_input(image)[None])
-        return {layer: features[0] for layer, features in outputs.items()}
+        outputs = self._forward(to_network_input(image)[None])
+        return {layer: ops.convert_to_numpy(features[0]) for layer, features in outputs.items()}
 
 
 class ActiveNetwork:

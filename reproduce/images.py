@@ -127,9 +127,9 @@ def check_image(image: np.ndarray, name: str) -> np.ndarray:
     image = np.asarray(image, np.float32)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"Expected {name} of shape (height, width, 3). Received: {image.shape}")
+    _check_size(image.shape, name)
     if not np.isfinite(image).all() or image.min() < 0 or image.max() > 1:
         raise ValueError(f"Expected {name} with finite values in [0, 1]. Received: {image.min()} to {image.max()}")
-    _check_size(image.shape, name)
     return image
 
 

@@ -112,8 +112,10 @@ def check_mask(mask: np.ndarray) -> np.ndarray:
         ValueError: not (H, W) in [0, 1], or empty, or so full that no painting is left to learn from.
     """
     mask = np.asarray(mask, np.float32)
-    if mask.ndim != 2 or not np.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:
-        raise ValueError(f"Expected a mask of shape (height, width) in [0, 1]. Received: shape {mask.shape}")
+    if mask.ndim != 2 or not mask.size:
+        raise ValueError(f"Expected a mask of shape (height, width). Received: {mask.shape}")
+    if not np.isfinite(mask).all() or mask.min() < 0 or mask.max() > 1:
+        raise ValueError(f"Expected a mask with finite values in [0, 1]. Received: {mask.min()} to {mask.max()}")
     if mask.max() < 0.5:
         raise ValueError("Expected a mask that selects something. Received: an empty mask")
     if mask.min() >= 0.5:

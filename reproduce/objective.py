@@ -96,7 +96,7 @@ class Objective:
 def _masks_within(mask: np.ndarray, cells: dict, settings: Settings) -> dict[str, np.ndarray]:
     """The mask at each layer, within the cells that the free pixels reach: outside them it is 0."""
     masks = masks_at_layers(mask, settings.layers, settings.mask_mode)
-    masks = {layer: masks[layer][cells[layer].slices] for layer in settings.layers}
+    masks = {layer: masks[layer][cells[layer].slices].astype(keras.config.floatx()) for layer in settings.layers}
     for layer, at_layer in masks.items():
         if not at_layer.any():
             raise ValueError(f"Expected a mask that reaches the features of {layer}. Received: one too small for it")

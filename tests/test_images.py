@@ -1,0 +1,467 @@
+"""Reading whatever people have, refusing what is no image, writing all or nothing."""
+
+import os
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from reproduce import images
+from reproduce.images import check_image, check_output, read_image, read_mask, resize, scaled_shape, to_bytes
+
+HEIGHT, WIDTH = 20, 30
+BYTES = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)  # RGBA
+COLOR, ALPHA = BYTES[..., :3] / 255, BYTES[..., 3] / 255
+EPSILON = 1e-6
+# EXIF orientation -> how the stored pixels have to be turned to stand upright (EXIF 2.3, tag 0x0112).
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Save an array in OpenCV's order of channels; return the path."""
+
+    def write(array, name="image.png"):
+        assert cv2.imwrite(str(tmp_path / name), array)
+        return tmp_path / name
+
+    return write
+
+
+# Reading.
+
+
+def test_color(save):
+    image = read_image(save(BYTES[..., 2::-1]))
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image, COLOR, atol=EPSILON)
+
+
+def test_grey(save):
+    path = save(BYTES[..., 0])
+    np.testing.assert_allclose(read_image(path), np.repeat(COLOR[..., :1], 3, axis=2), atol=EPSILON)
+    np.testing.assert_allclose(read_mask(path), COLOR[..., 0], atol=EPSILON)
+
+
+@pytest.mark.parametrize("name", ["sixteen.png", "sixteen.tiff"])
+def test_sixteen_bits(save, name):
+    deep = np.random.default_rng(1).integers(0, 65536, (HEIGHT, WIDTH, 3), np.uint16)
+    np.testing.assert_allclose(read_image(save(deep, name)), deep[..., ::-1] / 65535, atol=EPSILON)
+
+
+def test_transparency_is_composited_over_white_and_is_the_mask(save):
+    path = save(BYTES[..., [2, 1, 0, 3]])
+    np.testing.assert_allclose(read_image(path), COLOR * ALPHA[..., None] + 1 - ALPHA[..., None], atol=EPSILON)
+    np.testing.assert_allclose(read_mask(path), ALPHA, atol=EPSILON)
+
+
+def test_sixteen_bit_transparency(save):
+    deep = np.random.default_rng(1).integers(0, 65536, (HEIGHT, WIDTH, 4), np.uint16)
+    color, alpha = deep[..., 2::-1] / 65535, deep[..., 3:] / 65535
+    path = save(deep)
+    np.testing.assert_allclose(read_image(path), color * alpha + 1 - alpha, atol=EPSILON)
+    np.testing.assert_allclose(read_mask(path), alpha[..., 0], atol=EPSILON)
+
+
+def test_opaque_alpha_is_no_mask(save):
+    """Many programs add a channel of full opacity: the mask is then what the picture shows."""
+    white_left = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    white_left[:, :10] = 255
+    white_left[..., 3] = 255
+    mask = read_mask(save(white_left))
+    assert mask[:, :10].min() == 1 and mask[:, 10:].max() == 0
+
+
+def test_palette(tmp_path):
+    indices = np.random.default_rng(2).integers(0, 3, (HEIGHT, WIDTH), np.uint8)
+    palette = np.array([[255, 0, 0], [0, 128, 0], [10, 20, 30]], np.uint8)
+    path = write_png(tmp_path / "palette.png", indices, color_type=3, PLTE=palette.tobytes())
+    np.testing.assert_allclose(read_image(path), palette[indices] / 255, atol=EPSILON)
+
+
+def test_palette_with_a_transparent_color(tmp_path):
+    indices = np.tile(np.arange(2, dtype=np.uint8), (HEIGHT, WIDTH // 2))
+    chunks = {"PLTE": bytes([200, 100, 50, 0, 0, 0]), "tRNS": bytes([255, 0])}
+    path = write_png(tmp_path / "palette.png", indices, color_type=3, **chunks)
+    assert np.unique(read_image(path).reshape(-1, 3), axis=0) == pytest.approx(
+        np.array([[200 / 255, 100 / 255, 50 / 255], [1, 1, 1]])
+    )
+    np.testing.assert_array_equal(read_mask(path), 1 - indices)
+
+
+def test_grey_with_transparency(tmp_path):
+    path = write_png(tmp_path / "grey.png", BYTES[..., 2:], color_type=4)
+    expected = COLOR[..., 2] * ALPHA + 1 - ALPHA
+    np.testing.assert_allclose(read_image(path), np.repeat(expected[..., None], 3, axis=2), atol=EPSILON)
+    np.testing.assert_allclose(read_mask(path), ALPHA, atol=EPSILON)
+
+
+def test_one_bit(tmp_path):
+    packed = np.random.default_rng(3).integers(0, 256, (HEIGHT, 4), np.uint8)
+    path = write_png(tmp_path / "bits.png", packed, color_type=0, depth=1, width=32)
+    np.testing.assert_array_equal(read_mask(path), np.unpackbits(packed, axis=1))
+
+
+def test_cmyk_jpeg(tmp_path):
+    pillow = pytest.importorskip("PIL.Image")
+    ink = np.zeros((32, 32, 4), np.uint8)
+    ink[:, :16, 0] = 255  # cyan beside white
+    pillow.fromarray(ink, "CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    image = read_image(tmp_path / "cmyk.jpg")
+    np.testing.assert_allclose(image[:, :12], np.broadcast_to([0.0, 1.0, 1.0], (32, 12, 3)), atol=0.05)
+    np.testing.assert_allclose(image[:, 20:], 1, atol=0.05)
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation(tmp_path, orientation):
+    stored = np.zeros((32, 64, 3), np.uint8)
+    stored[:16, :32] = 200  # the corners, on JPEG's grid of blocks, mark which way is up
+    stored[16:, 32:] = 90
+    path = write_with_exif(tmp_path / "photo.jpg", stored, orientation)
+    upright = UPRIGHT[orientation](stored) / 255
+    image = read_image(path)
+    assert image.shape == upright.shape
+    np.testing.assert_allclose(image, upright, atol=0.02)
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation_turns_the_transparency_too(tmp_path, orientation):
+    path = write_with_exif(tmp_path / "cutout.png", BYTES, orientation)
+    upright = UPRIGHT[orientation](BYTES) / 255
+    color, alpha = upright[..., :3], upright[..., 3:]
+    np.testing.assert_allclose(read_mask(path), alpha[..., 0], atol=EPSILON)
+    np.testing.assert_allclose(read_image(path), color * alpha + 1 - alpha, atol=EPSILON)
+
+
+def test_float_image_is_clipped(save):
+    values = np.linspace(-1, 2, HEIGHT * WIDTH * 3, dtype=np.float32).reshape(HEIGHT, WIDTH, 3)
+    np.testing.assert_array_equal(read_image(save(values, "float.tiff")), np.clip(values, 0, 1)[..., ::-1])
+
+
+# Refusing.
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_float_image_that_is_not_finite(save, value):
+    values = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
+    values[3, 4, 1] = value
+    with pytest.raises(ValueError, match="not finite"):
+        read_image(save(values, "float.tiff"))
+
+
+@pytest.mark.parametrize("reader", [read_image, read_mask])
+def test_missing_file(tmp_path, reader):
+    with pytest.raises(FileNotFoundError, match=r"No such file: .*nowhere\.png"):
+        reader(tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize("reader", [read_image, read_mask])
+def test_folder(tmp_path, reader):
+    with pytest.raises(ValueError, match="Received a folder"):
+        reader(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"a text, no image", b"\x89PNG\r\n\x1a\n", bytes(1000)])
+def test_not_an_image(tmp_path, content):
+    (tmp_path / "image.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"Not an image, or a damaged one: .*image.png"):
+        read_image(tmp_path / "image.png")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff", ".bmp"])
+def test_truncated_file(save, capfd, suffix, share):
+    path = save(np.random.default_rng(4).integers(0, 256, (60, 80, 3), np.uint8), f"image{suffix}")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match="Not an image, or a damaged one"):
+        read_image(path)
+    assert capfd.readouterr() == ("", "")  # the codecs, written in C, would have something to say
+
+
+def test_corrupt_file(save, capfd):
+    path = save(np.random.default_rng(4).integers(0, 256, (60, 80, 3), np.uint8))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="Not an image, or a damaged one"):
+        read_image(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_standard_error_comes_back_after_reading(save, capfd):
+    read_image(save(BYTES[..., :3]))
+    os.write(2, b"audible")
+    assert capfd.readouterr().err == "audible"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (15, 40), (40, 15)])
+def test_too_small(save, shape):
+    with pytest.raises(ValueError, match=f"at least 16 pixels on each side. Received: {shape[1]} x {shape[0]}"):
+        read_image(save(np.zeros(shape, np.uint8)))
+
+
+def test_smallest(save):
+    assert read_image(save(np.zeros((16, 16), np.uint8))).shape == (16, 16, 3)
+
+
+def test_over_a_hundred_megapixels(tmp_path):
+    """12000 x 9000 pixels of one bit, zeros all: 15 kB of file."""
+    packed = np.zeros((9000, 1500), np.uint8)
+    path = write_png(tmp_path / "huge.png", packed, color_type=0, depth=1, width=12000)
+    with pytest.raises(ValueError, match="at most 100 megapixels"):
+        read_image(path)
+
+
+def test_over_a_hundred_megapixels_where_opencv_allows_them(save, monkeypatch):
+    """The limit is ours, too: OpenCV reads its own from the environment, which a user may have set."""
+    monkeypatch.setattr(images, "MAXIMUM_PIXELS", 30 * 20 - 1)
+    with pytest.raises(ValueError, match="Received: 30 x 20"):
+        read_image(save(BYTES[..., :3]))
+
+
+# Writing.
+
+
+@given(arrays.arrays(np.uint8, st.tuples(st.integers(16, 24), st.integers(16, 24), st.sampled_from([1, 3]))))
+def test_eight_bits_survive_a_round_trip(tmp_path_factory, pixels):
+    path = tmp_path_factory.getbasetemp() / "round_trip.png"
+    image = (pixels if pixels.shape[2] == 3 else pixels[..., 0]).astype(np.float32) / 255
+    images.write_image(path, image)
+    again = read_image(path) if image.ndim == 3 else read_mask(path)
+    np.testing.assert_array_equal(to_bytes(again), to_bytes(image))
+    np.testing.assert_array_equal(to_bytes(image), pixels.squeeze(2) if image.ndim == 2 else pixels)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".PNG", ".bmp", ".tif", ".tiff"])
+@pytest.mark.parametrize("image", [COLOR, ALPHA], ids=["image", "mask"])
+def test_lossless_formats(tmp_path, suffix, image):
+    images.write_image(tmp_path / f"out{suffix}", image)
+    read = read_image if image.ndim == 3 else read_mask
+    np.testing.assert_allclose(read(tmp_path / f"out{suffix}"), image, atol=EPSILON)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
+def test_jpeg(tmp_path, suffix):
+    smooth = np.linspace(0, 1, 32 * 32 * 3).reshape(32, 32, 3)
+    images.write_image(tmp_path / f"out{suffix}", smooth)
+    np.testing.assert_allclose(read_image(tmp_path / f"out{suffix}"), smooth, atol=0.05)
+
+
+def test_to_bytes_rounds_and_clips():
+    values = np.array([-1, 0, 0.49 / 255, 0.51 / 255, 0.5, 254.6 / 255, 1, 1.1, 300])
+    np.testing.assert_array_equal(to_bytes(values), [0, 0, 0, 1, 128, 255, 255, 255, 255])
+
+
+@pytest.mark.parametrize("name", ["out", "out.txt", "out.h5", ".png", "out.exr", "out.pgm", "out.png.bak"])
+def test_unknown_suffix(tmp_path, name):
+    with pytest.raises(ValueError, match=r"Expected an output file that ends in \.png"):
+        images.write_image(tmp_path / name, COLOR)
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_folder_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"output folder does not exist: .*nowhere"):
+        check_output(tmp_path / "nowhere" / "out.png")
+
+
+def test_output_folder_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileNotFoundError, match="output folder does not exist"):
+        check_output(tmp_path / "file" / "out.png")
+
+
+def test_output_is_a_folder(tmp_path):
+    (tmp_path / "out.png").mkdir()
+    with pytest.raises(ValueError, match="Received a folder"):
+        check_output(tmp_path / "out.png")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder that even root cannot write to")
+def test_output_folder_cannot_be_written():
+    with pytest.raises(PermissionError, match="output folder cannot be written: /proc"):
+        check_output("/proc/out.png")
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+def test_output_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o555)
+    with pytest.raises(PermissionError, match="output folder cannot be written"):
+        check_output(tmp_path / "out.png")
+
+
+def test_checking_an_output_leaves_no_trace(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_text("an earlier result")
+    assert check_output(str(path)) == path
+    assert [file.name for file in tmp_path.iterdir()] == ["out.png"]
+    assert path.read_text() == "an earlier result"
+
+
+def test_writing_replaces_the_file_and_leaves_no_temporary(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_text("an earlier result")
+    images.write_image(path, COLOR)
+    np.testing.assert_allclose(read_image(path), COLOR, atol=EPSILON)
+    assert [file.name for file in tmp_path.iterdir()] == ["out.png"]
+
+
+@pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt()])
+def test_failed_writing_leaves_what_was_there(tmp_path, failure):
+    path = tmp_path / "out.png"
+    path.write_text("an earlier result")
+
+    def half(temporary):
+        temporary.write_bytes(b"half an im")
+        raise failure
+
+    with pytest.raises(type(failure)):
+        images.write_atomically(path, half)
+    assert [file.name for file in tmp_path.iterdir()] == ["out.png"]
+    assert path.read_text() == "an earlier result"
+
+
+def test_file_is_never_seen_half_written(tmp_path):
+    path = tmp_path / "out.png"
+
+    def write(temporary):
+        temporary.write_bytes(b"whole")
+        assert temporary != path and temporary.parent == path.parent and not path.exists()
+
+    images.write_atomically(path, write)
+    assert path.read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_written_file_has_the_usual_permissions(tmp_path):
+    usual, ours = tmp_path / "usual", tmp_path / "ours.png"
+    usual.write_text("")
+    images.write_image(ours, COLOR)
+    assert ours.stat().st_mode == usual.stat().st_mode
+
+
+# Resizing and checking.
+
+
+def test_shrinking_averages_areas():
+    image = np.random.default_rng(5).random((12, 18, 3), np.float32)
+    expected = image.reshape(4, 3, 6, 3, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(resize(image, (4, 6)), expected, atol=EPSILON)
+
+
+def test_shrinking_keeps_the_mean():
+    image = np.random.default_rng(5).random((37, 53, 3), np.float32)
+    assert resize(image, (20, 25)).mean() == pytest.approx(image.mean(), abs=1e-3)
+
+
+def test_enlarging_is_cubic():
+    """Against Keys's cubic convolution of one row, with OpenCV's parameter -0.75, written out."""
+    row = np.random.default_rng(5).uniform(0.3, 0.7, 16).astype(np.float32)  # no overshoot leaves [0, 1]
+    places = (np.arange(40) + 0.5) * 16 / 40 - 0.5
+    taps = np.floor(places).astype(int)[:, None] + np.arange(-1, 3)
+    distance = np.abs(places[:, None] - taps)
+    near = 1.25 * distance**3 - 2.25 * distance**2 + 1
+    far = -0.75 * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    expected = (np.where(distance <= 1, near, far) * row[np.clip(taps, 0, 15)]).sum(axis=1)
+    np.testing.assert_allclose(resize(np.tile(row, (16, 1)), (16, 40))[7], expected, atol=1e-5)
+
+
+@given(
+    arrays.arrays(np.float32, (16, 17), elements=st.floats(0, 1, width=32)),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+)
+def test_resizing_stays_in_range(mask, shape):
+    resized = resize(mask, shape)
+    assert resized.shape == shape and resized.dtype == np.float32
+    assert resized.min() >= 0 and resized.max() <= 1
+
+
+def test_resizing_to_the_same_size_changes_nothing():
+    image = np.random.default_rng(5).random((16, 16, 3), np.float32)
+    np.testing.assert_array_equal(resize(image, (16, 16)), image)
+
+
+@pytest.mark.parametrize("scale, expected", [(1, (33, 100)), (0.5, (16, 50)), (0.35, (12, 35)), (1e-6, (1, 1))])
+def test_scaled_shape(scale, expected):
+    assert scaled_shape((33, 100), scale) == expected
+
+
+def test_check_image_accepts_any_numbers_in_range():
+    image = check_image(np.zeros((16, 16, 3), np.float64), "the image")
+    assert image.dtype == np.float32
+    assert check_image(np.ones((16, 16, 3), int), "the image").max() == 1
+
+
+@pytest.mark.parametrize("image, received", [
+    (np.zeros((16, 16)), r"\(16, 16\)"),
+    (np.zeros((16, 16, 4)), r"\(16, 16, 4\)"),
+    (np.zeros((1, 16, 16, 3)), r"\(1, 16, 16, 3\)"),
+    (np.full((16, 16, 3), 255), "255"),
+    (np.full((16, 16, 3), -0.1), "-0.1"),
+    (np.full((16, 16, 3), np.nan), "nan"),
+    (np.zeros((15, 16, 3)), "16 x 15"),
+    (np.zeros((0, 16, 3)), "16 x 0"),
+])  # fmt: skip
+def test_check_image_refuses(image, received):
+    with pytest.raises(ValueError, match=f"the picture .*Received: {received}"):
+        check_image(image, "the picture")
+
+
+def test_sizes_that_differ_are_both_named():
+    images.check_same_size(np.zeros((5, 7, 3)), np.zeros((5, 7)), ("a", "b"))
+    with pytest.raises(ValueError, match="background 7 x 5 and mask 5 x 7"):
+        images.check_same_size(np.zeros((5, 7, 3)), np.zeros((7, 5)), ("background", "mask"))
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert images.sha256(tmp_path / "abc") == expected
+
+
+# Files made by hand, because OpenCV does not write their kinds.
+
+
+def write_png(path: Path, rows, color_type, depth=8, width=None, **chunks):
+    """A PNG of `rows`, uint8 (h, w) or (h, w, channels); color_type: 0 grey, 3 palette, 4 grey and alpha."""
+    header = struct.pack(">IIBBBBB", width or rows.shape[1], len(rows), depth, color_type, 0, 0, 0)
+    filtered = np.pad(rows.reshape(len(rows), -1), ((0, 0), (1, 0)))  # each row after its filter's number, 0: none
+    content = {"IHDR": header, **chunks, "IDAT": zlib.compress(filtered.tobytes()), "IEND": b""}
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*item) for item in content.items()))
+    return path
+
+
+def png_chunk(kind, data):
+    body = kind.encode() + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def write_with_exif(path: Path, pixels, orientation):
+    """Encode RGB or RGBA and put an EXIF block with nothing but the orientation into the file."""
+    # A TIFF header; a directory of one entry: tag 0x0112, type 3 (16 bits), one value; no further directory.
+    exif = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    channels = [2, 1, 0, 3][: pixels.shape[2]]
+    encoded = cv2.imencode(path.suffix, np.ascontiguousarray(pixels[..., channels]))[1].tobytes()
+    if path.suffix == ".jpg":
+        segment = b"Exif\0\0" + exif
+        path.write_bytes(encoded[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + encoded[2:])
+    else:
+        end_of_header = 8 + 12 + 13
+        path.write_bytes(encoded[:end_of_header] + png_chunk("eXIf", exif) + encoded[end_of_header:])
+    return path

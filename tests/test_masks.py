@@ -1,0 +1,344 @@
+"""Selecting, softening, growing a mask, and taking it down the network: against slow twins and worked examples."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from reproduce.architecture import LAYERS, Rectangle, feature_shape, operations_until, reach
+from reproduce.masks import bounding_box, check_mask, feather, grow, masks_at_layers, select
+
+MODES = ("convolve", "area", "max")
+EPSILON = 1e-6
+masks_of = lambda *shape: arrays.arrays(np.float32, shape, elements=st.sampled_from([0, 0, 0.25, 1]))  # noqa: E731
+
+
+# Selecting.
+
+
+@given(data=st.data(), levels=st.integers(2, 5), tolerance=st.sampled_from([0, 0.1, 0.3, 0.6, 1]), holes=st.booleans())
+def test_select_is_a_breadth_first_search(data, levels, tolerance, holes):
+    shape = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    # A few levels a quarter apart: no difference of two comes near a tolerance, where rounding would decide.
+    image = data.draw(arrays.arrays(np.int8, (*shape, 3), elements=st.integers(0, levels - 1))) / np.float32(4)
+    points = st.tuples(st.integers(0, shape[1] - 1), st.integers(0, shape[0] - 1))
+    seeds = data.draw(st.lists(points, min_size=1, max_size=3))
+    selected = select(image, seeds, tolerance, fill_holes=holes)
+    expected = np.any([flood(np.abs(image - image[y, x]).max(axis=2) <= tolerance, (y, x)) for x, y in seeds], axis=0)
+    if holes:
+        expected = ~outside(expected)
+    assert selected.dtype == np.float32
+    np.testing.assert_array_equal(selected, expected)
+
+
+def test_select_compares_with_the_seed_not_with_the_neighbour():
+    ramp = np.tile(np.linspace(0, 1, 21, dtype=np.float32)[None, :, None], (16, 1, 3))  # steps of 0.05
+    np.testing.assert_array_equal(select(ramp, [(10, 3)], tolerance=0.12)[0].nonzero()[0], [8, 9, 10, 11, 12])
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_select_needs_every_channel_within_tolerance(channel):
+    image = np.full((16, 16, 3), 0.5, np.float32)
+    image[:, 8:, channel] = 0.7
+    assert select(image, [(0, 0)], tolerance=0.1).sum() == 16 * 8
+    assert select(image, [(0, 0)], tolerance=0.3).sum() == 16 * 16
+
+
+def test_select_unites_seeds_in_any_order():
+    image = np.zeros((16, 16, 3), np.float32)
+    image[:, 8:] = 1
+    both = select(image, [(0, 0), (15, 15)])
+    assert both.min() == 1
+    np.testing.assert_array_equal(select(image, [(15, 15), (0, 0)]), both)
+
+
+def test_overlapping_selections_do_not_stop_each_other():
+    """The second seed's selection runs through the first's."""
+    ramp = np.tile(np.linspace(0, 0.5, 11, dtype=np.float32)[None, :, None], (16, 1, 3))
+    united = select(ramp, [(3, 0), (6, 0)], tolerance=0.21)
+    np.testing.assert_array_equal(united[0], np.float32(np.arange(11) <= 10))
+
+
+def test_select_takes_x_before_y():
+    image = np.zeros((16, 40, 3), np.float32)
+    image[:, 20:] = 1
+    assert select(image, [(30, 2)])[:, 20:].min() == 1
+    assert select(image, [(30, 2)])[:, :20].max() == 0
+
+
+def test_diagonal_neighbours_are_not_connected():
+    image = np.zeros((4, 4, 3), np.float32)
+    image[:2, :2] = image[2:, 2:] = 1
+    assert select(image, [(0, 0)]).sum() == 4
+
+
+def test_holes_are_filled_on_request():
+    image = np.zeros((20, 20, 3), np.float32)
+    image[4:16, 4:16] = 1
+    image[8:12, 8:12] = 0.5
+    image[0:3, 0:3] = 0.5  # the hole's colour, but outside
+    assert select(image, [(5, 5)]).sum() == 144 - 16
+    assert select(image, [(5, 5)], fill_holes=True).sum() == 144
+
+
+def test_select_leaves_the_image_alone():
+    image = np.random.default_rng(0).random((16, 16, 3), np.float32)
+    before = image.copy()
+    select(image, [(3, 3)], 0.5, fill_holes=True)
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("seed", [(-1, 0), (0, -1), (30, 5), (5, 20), (-0.5, 3), (float("nan"), 3), (1e9, 3)])
+def test_seed_outside(seed):
+    with pytest.raises(ValueError, match=r"Expected seeds inside the image of 30 x 20 pixels. Received: "):
+        select(np.zeros((20, 30, 3), np.float32), [(3, 3), seed])
+
+
+def test_seed_in_the_last_pixel():
+    assert select(np.zeros((20, 30, 3), np.float32), [(29, 19)]).min() == 1
+
+
+@pytest.mark.parametrize("tolerance", [-0.01, 1.01, float("nan"), float("inf")])
+def test_tolerance_out_of_range(tolerance):
+    with pytest.raises(ValueError, match="Expected a tolerance in"):
+        select(np.zeros((20, 30, 3), np.float32), [(0, 0)], tolerance)
+
+
+def test_no_seed():
+    with pytest.raises(ValueError, match="at least one seed"):
+        select(np.zeros((20, 30, 3), np.float32), [])
+
+
+# Softening.
+
+
+def test_feather_of_one_point_is_a_gaussian():
+    mask = np.zeros((31, 31), np.float32)
+    mask[15, 15] = 1
+    squares = np.add.outer((np.arange(31) - 15.0) ** 2, (np.arange(31) - 15.0) ** 2)
+    gaussian = np.exp(-squares / (2 * 2.0**2))
+    window = np.abs(np.arange(31) - 15) <= 6
+    gaussian[~np.logical_and.outer(window, window)] = 0
+    np.testing.assert_allclose(feather(mask, 2.0), gaussian / gaussian.sum(), atol=1e-6)
+
+
+@settings(max_examples=30)
+@given(mask=masks_of(24, 30), sigma=st.sampled_from([0.3, 1, 2, 3.4]))
+def test_feather_reaches_three_sigma(mask, sigma):
+    """Exactly 0 farther than that from the mask, and above 0 nearer."""
+    radius = int(np.ceil(3 * sigma))
+    near = np.zeros(mask.shape, bool)
+    for y, x in np.argwhere(mask > 0):
+        near[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1] = True
+    soft = feather(mask, sigma)
+    assert soft.dtype == np.float32 and soft.min() >= 0 and soft.max() <= 1
+    np.testing.assert_array_equal(soft > 0, near)
+
+
+@settings(max_examples=30)
+@given(mask=masks_of(24, 30), more=masks_of(24, 30))
+def test_feather_is_monotone(mask, more):
+    assert (feather(np.maximum(mask, more), 1.5) >= feather(mask, 1.5) - EPSILON).all()
+
+
+@settings(max_examples=30)
+@given(mask=masks_of(24, 30))
+def test_feather_is_symmetric(mask):
+    soft = feather(mask, 1.5)
+    np.testing.assert_allclose(feather(mask[::-1], 1.5), soft[::-1], atol=EPSILON)
+    np.testing.assert_allclose(feather(mask[:, ::-1], 1.5), soft[:, ::-1], atol=EPSILON)
+    np.testing.assert_allclose(feather(np.ascontiguousarray(mask.T), 1.5), soft.T, atol=EPSILON)
+
+
+def test_full_and_empty_masks_stay_so():
+    np.testing.assert_allclose(feather(np.ones((20, 30), np.float32), 5.0), 1, atol=EPSILON)
+    np.testing.assert_array_equal(feather(np.zeros((20, 30), np.float32), 5.0), 0)
+
+
+def test_mask_at_the_border_stays_full_there():
+    """An object that the image's edge cuts off does not fade towards that edge."""
+    mask = np.zeros((40, 40), np.float32)
+    mask[:20] = 1
+    soft = feather(mask, 2.0)
+    np.testing.assert_allclose(soft[:13], 1, atol=EPSILON)
+    np.testing.assert_allclose(soft[19] + soft[20], 1, atol=EPSILON)  # half-way in the middle of the edge
+
+
+def test_no_feather():
+    mask = np.eye(20, dtype=np.float32)
+    np.testing.assert_array_equal(feather(mask, 0), mask)
+
+
+@pytest.mark.parametrize("sigma", [-1, float("nan"), float("inf")])
+def test_impossible_feather(sigma):
+    with pytest.raises(ValueError, match="Expected a feather of 0 or more pixels"):
+        feather(np.ones((20, 30), np.float32), sigma)
+
+
+# Growing.
+
+
+@pytest.mark.parametrize("radius", [1, 2, 5, 12])
+def test_a_point_grows_to_a_disc(radius):
+    mask = np.zeros((41, 41), np.float32)
+    mask[20, 20] = 0.75
+    distance = np.hypot(*np.mgrid[-20:21, -20:21])
+    grown = grow(mask, radius)
+    assert set(np.unique(grown)) == {0, 0.75}
+    assert grown[distance <= radius - 1].min() > 0
+    assert grown[distance >= radius + 1].max() == 0
+    assert grown[20, 20 + radius] > 0 and grown[20, 21 + radius] == 0
+    np.testing.assert_array_equal(grown, grown[::-1])
+    np.testing.assert_array_equal(grown, grown[:, ::-1])
+
+
+def test_growing_by_nothing():
+    mask = np.eye(20, dtype=np.float32)
+    np.testing.assert_array_equal(grow(mask, 0), mask)
+
+
+def test_grown_mask_is_clipped_by_the_image():
+    mask = np.zeros((20, 20), np.float32)
+    mask[0, 0] = 1
+    grown = grow(mask, 3)
+    assert grown[:3, 0].min() == 1 and grown[5:].max() == 0 and grown[:, 5:].max() == 0
+
+
+# Down the network.
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), mode=st.sampled_from(MODES), shape=st.tuples(st.integers(16, 41), st.integers(16, 41)))
+def test_masks_at_layers_against_a_slow_twin(data, mode, shape):
+    mask = data.draw(masks_of(*shape))
+    ours, twin = masks_at_layers(mask, LAYERS, mode), slow_masks_at_layers(mask, mode)
+    assert list(ours) == list(LAYERS)
+    for layer in LAYERS:
+        assert ours[layer].dtype == np.float32
+        assert ours[layer].min() >= 0 and ours[layer].max() <= 1
+        np.testing.assert_allclose(ours[layer], twin[layer], atol=1e-5, err_msg=layer)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shape", [(16, 16), (17, 31), (33, 64), (100, 75)])
+def test_masks_have_the_features_sizes_and_full_stays_full(mode, shape):
+    at_layers = masks_at_layers(np.ones(shape, np.float32), LAYERS, mode)
+    assert {layer: mask.shape for layer, mask in at_layers.items()} == {
+        layer: feature_shape(shape, layer) for layer in LAYERS
+    }
+    for mask in at_layers.values():
+        np.testing.assert_allclose(mask, 1, atol=EPSILON)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_empty_stays_empty(mode):
+    for mask in masks_at_layers(np.zeros((33, 47), np.float32), LAYERS, mode).values():
+        np.testing.assert_array_equal(mask, 0)
+
+
+def test_masks_by_hand():
+    """One pixel of 16 at (2, 2) of 4 x 4."""
+    mask = np.zeros((4, 4), np.float32)
+    mask[2, 2] = 1
+    convolved = masks_at_layers(mask, ["block1_conv1", "block1_conv2"], "convolve")
+    third = np.float32([[0, 0, 0, 0], [0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]]) / 9
+    np.testing.assert_allclose(convolved["block1_conv1"], third, atol=EPSILON)
+    # Beyond the border the nearest pixel counts: the last row and column count twice.
+    twice = np.float32([[1, 2, 3, 3], [2, 4, 6, 6], [3, 6, 9, 9], [3, 6, 9, 9]]) / 81
+    np.testing.assert_allclose(convolved["block1_conv2"], twice, atol=EPSILON)
+    block2 = {mode: masks_at_layers(mask, ["block2_conv1"], mode)["block2_conv1"] for mode in ("area", "max")}
+    np.testing.assert_allclose(block2["area"], [[0, 0], [0, 0.25]])
+    np.testing.assert_allclose(block2["max"], [[0, 0], [0, 1]])
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), mode=st.sampled_from(MODES), shape=st.tuples(st.integers(16, 70), st.integers(16, 70)))
+def test_mask_stays_within_what_the_free_pixels_reach(data, mode, shape):
+    """Where no free pixel has an influence, no loss may ask for a change."""
+    top, left = data.draw(st.integers(0, shape[0] - 1)), data.draw(st.integers(0, shape[1] - 1))
+    bottom, right = data.draw(st.integers(top + 1, shape[0])), data.draw(st.integers(left + 1, shape[1]))
+    pixels = Rectangle(top, left, bottom, right)
+    mask = np.zeros(shape, np.float32)
+    mask[pixels.slices] = 1
+    for layer, at_layer in masks_at_layers(mask, LAYERS, mode).items():
+        at_layer = at_layer.copy()
+        at_layer[reach(pixels, shape, layer).slices] = 0
+        assert not at_layer.any(), layer
+
+
+def test_masks_of_unknown_layers():
+    with pytest.raises(ValueError, match="Expected a layer of VGG-19"):
+        masks_at_layers(np.ones((32, 32), np.float32), ["conv4_1"], "area")
+
+
+# Checking.
+
+
+def test_bounding_box():
+    mask = np.zeros((20, 30), np.float32)
+    mask[3, 7] = mask[11, 5] = 1e-6
+    assert bounding_box(mask) == Rectangle(3, 5, 12, 8)
+    assert bounding_box(np.ones((20, 30))) == Rectangle(0, 0, 20, 30)
+    with pytest.raises(ValueError, match="empty mask"):
+        bounding_box(np.zeros((20, 30)))
+
+
+def test_check_mask_accepts():
+    mask = np.zeros((20, 30))
+    mask[3:6, 4:9] = 1
+    assert check_mask(mask).dtype == np.float32
+    np.testing.assert_array_equal(check_mask(mask > 0), mask)
+
+
+@pytest.mark.parametrize("mask, received", [
+    (np.zeros((20, 30)), "an empty mask"),
+    (np.full((20, 30), 0.1), "an empty mask"),
+    (np.ones((20, 30)), "a full mask"),
+    (np.full((20, 30), 0.6), "a full mask"),
+    (np.ones((20, 30, 3)), r"\(20, 30, 3\)"),
+    (np.full((20, 30), 255), "255"),
+    (np.full((20, 30), -0.5), "-0.5"),
+    (np.where(np.eye(20), np.nan, 1), "nan"),
+    (np.zeros((0, 30)), r"\(0, 30\)"),
+])  # fmt: skip
+def test_check_mask_refuses(mask, received):
+    with pytest.raises(ValueError, match=f"Expected a mask .*Received: .*{received}"):
+        check_mask(mask)
+
+
+# Twins.
+
+
+def flood(allowed, start):
+    """Breadth-first search over the four neighbours."""
+    reached, queue = np.zeros(allowed.shape, bool), [start]
+    while queue:
+        y, x = queue.pop(0)
+        if 0 <= y < allowed.shape[0] and 0 <= x < allowed.shape[1] and allowed[y, x] and not reached[y, x]:
+            reached[y, x] = True
+            queue += [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+    return reached
+
+
+def outside(mask):
+    """What can be reached from beyond the border without crossing the mask."""
+    return flood(~np.pad(mask, 1), (0, 0))[1:-1, 1:-1]
+
+
+def slow_masks_at_layers(mask, mode):
+    """Cell by cell, in float64, over a list of coordinates clipped to the border."""
+    at_layers, mask = {}, mask.astype(np.float64)
+    for operation in operations_until((LAYERS[-1],)):
+        height, width = mask.shape
+        if operation.kind == "pooling":
+            reduce = max if mode == "max" else lambda cells: sum(cells) / len(cells)
+            quarters = lambda i, j, m=mask: m[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].ravel().tolist()  # noqa: E731
+            shape = height // 2, width // 2
+            mask = np.array([[reduce(quarters(i, j)) for j in range(shape[1])] for i in range(shape[0])])
+        elif mode == "convolve":
+            around = lambda i, n: [min(max(i + d, 0), n - 1) for d in (-1, 0, 1)]  # noqa: E731
+            rows = np.array([mask[around(i, height)].mean(axis=0) for i in range(height)])
+            mask = np.array([rows[:, around(j, width)].mean(axis=1) for j in range(width)]).T
+        at_layers[operation.name] = mask
+    return {layer: at_layers[layer] for layer in LAYERS}
