@@ -12,7 +12,7 @@ from .features import Extractor, blank_image
 from .images import check_image, check_same_size, resize, scaled_shape, size_text
 from .masks import check_mask, feather, grow
 from .objective import Objective, Problem
-from .optimize import Outcome, minimize
+from .optimize import STOPPED_BY_USER, Outcome, minimize
 from .regions import blend, order_corners, put_back, quadrilateral_mask, straighten
 from .report import array_sha256, environment, peak_memory, reset_peak_memory
 from .settings import PAPER, PAPER_BASE, Settings
@@ -176,14 +176,23 @@ class _Run:
         for scale, iterations in stages(self.settings):
             shape = scaled_shape(full, scale)
             self._check_working_size(shape, scale)
+            # A further stage at the same scale is there to match again, on what has been reached.
+            again = image is not None and image.shape[:2] == shape
             working = Problem(
                 content=resize(content, shape),
                 style=resize(style, scaled_shape(style.shape[:2], scale)),
                 start=self._start(content, style, shape) if image is None else resize(image, shape),
                 mask=resize(mask, shape),
+                query=image if again else None,
             )
-            objective = Objective(working, self.extractor, self.settings, self._report_share)
-            outcome = self._minimize(objective, iterations, lambda x, o=objective: finish(resize(o.image(x), full)))
+            try:
+                objective = Objective(working, self.extractor, self.settings, self._report_share)
+                outcome = self._minimize(objective, iterations, lambda x, o=objective: finish(resize(o.image(x), full)))
+            except KeyboardInterrupt:  # before this stage's first evaluation: what the last one reached is kept
+                if not outcomes:
+                    raise
+                outcomes[-1] = outcomes[-1]._replace(stop_reason=STOPPED_BY_USER, interrupted=True)
+                break
             outcomes.append(outcome)
             image = objective.image(outcome.x)
             if outcome.interrupted:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .architecture import feature_shape, reach
+from .architecture import Rectangle, feature_shape, reach
 from .backend import keras, ops, value_and_gradient
 from .features import ActiveNetwork, Extractor, Tile, features_within, painting_tiles, window_around
 from .images import size_text
@@ -23,16 +23,18 @@ class Problem:
     """What is to be optimised, at working size. Images are float32 (H, W, 3), RGB in [0, 1].
 
     Attributes:
-        content: the image whose content is kept and whose patches are matched; outside the mask it stays as it is.
+        content: the image whose content is kept; outside the mask it stays as it is.
         style: the image whose style is wanted, of any size.
         start: where the optimisation starts, of the content's size.
         mask: (H, W) in [0, 1], the weight of each pixel in the losses; the pixels above 0 are free.
+        query: the image whose patches are matched, of the content's size; None: the content image.
     """
 
     content: np.ndarray
     style: np.ndarray
     start: np.ndarray
     mask: np.ndarray
+    query: np.ndarray | None = None
 
 
 class Objective:
@@ -55,20 +57,23 @@ class Objective:
         self._content = problem.content
         self._pixels = bounding_box(problem.mask)
         self._free = problem.mask[self._pixels.slices] > 0
-        self._patch = problem.start[self._pixels.slices].astype(keras.config.floatx())
-        self.start = self._patch[self._free].astype(np.float64).ravel()
+        self._patch = problem.content[self._pixels.slices].astype(keras.config.floatx())
+        self.start = problem.start[self._pixels.slices][self._free].astype(np.float64).ravel()
         shape = problem.content.shape[:2]
         cells = {layer: reach(self._pixels, shape, layer) for layer in settings.layers}
         masks = _masks_within(problem.mask, cells, settings)
-        content = features_within(extractor, problem.content, cells, settings.patch_size // 2)
+        halo = settings.patch_size // 2
+        content = query = features_within(extractor, problem.content, cells, halo)
+        if problem.query is not None:
+            query = features_within(extractor, problem.query, cells, halo)
         terms: dict[str, Term] = {}
         if settings.content_weight:
             for layer in settings.content_layers:
                 terms[f"content {layer}"] = _content_term(layer, content, masks[layer], shape, settings)
         if settings.style_weight:
-            terms |= _style_terms(content, masks, problem.style, extractor, settings, report)
+            terms |= _style_terms(query, masks, problem.style, extractor, settings, report)
         if settings.tv_weight:
-            terms["total variation"] = _variation_term(self._free, settings)
+            terms["total variation"] = _variation_term(problem.content, self._pixels, self._free, settings)
         window = window_around(cells, shape)
         pixels = self._pixels.shift(-window.top, -window.left)
         network = ActiveNetwork(extractor, problem.content[window.slices], pixels)
@@ -112,30 +117,41 @@ def _content_term(layer: str, content: Tile, mask: np.ndarray, shape: tuple[int,
     )
 
 
-def _variation_term(free: np.ndarray, settings: Settings) -> Term:
-    free = free.astype(keras.config.floatx())
-    return lambda features, patch: settings.tv_weight * total_variation(patch, free, settings.normalization)
+def _variation_term(content: np.ndarray, pixels: Rectangle, free: np.ndarray, settings: Settings) -> Term:
+    """Total variation of the free pixels; their neighbours outside the rectangle are the content image's."""
+    around = pixels.grow(1).clip(content.shape[:2])
+    rows = (pixels.top - around.top, around.bottom - pixels.bottom)
+    columns = (pixels.left - around.left, around.right - pixels.right)
+    free = np.pad(free, (rows, columns)).astype(keras.config.floatx())
+    constant = content[around.slices].astype(keras.config.floatx())
+    constant[pixels.shift(-around.top, -around.left).slices] = 0
+
+    def term(features, patch):
+        image = ops.pad(patch, (rows, columns, (0, 0))) + constant
+        return settings.tv_weight * total_variation(image, free, settings.normalization)
+
+    return term
 
 
 def _style_terms(
-    content: Tile, masks: dict, style: np.ndarray, extractor: Extractor, settings: Settings, report: Report
+    query: Tile, masks: dict, style: np.ndarray, extractor: Extractor, settings: Settings, report: Report
 ) -> dict[str, Term]:
     """Equation 3, with matched or with all vectors, or equation 4, of each style layer."""
     if settings.style_loss == "gram":
         targets = _whole_gram_matrices(style, masks, extractor, settings, report)
         make = _gram_term
     else:
-        targets = _match(content, masks, style, extractor, settings, report)
+        targets = _match(query, masks, style, extractor, settings, report)
         make = _matched_gram_term if settings.style_loss == "matched" else _patch_term
     return {f"style {layer}": make(layer, targets[layer], masks[layer], settings) for layer in settings.style_layers}
 
 
-def _match(content: Tile, masks, style, extractor, settings, report) -> dict[str, Matches]:
-    """For each patch of the content image under the mask the most similar one of the style image (paper 3.3.2)."""
+def _match(query: Tile, masks, style, extractor, settings, report) -> dict[str, Matches]:
+    """For each patch of the query image under the mask the most similar one of the style image (paper 3.3.2)."""
     size, keep_patches = settings.patch_size, settings.style_loss == "per_patch"
     _check_patch_fits(size, style.shape[:2], settings.style_layers)
     matches = {
-        layer: Matches(content.features[layer], masks[layer] > 0, size, keep_patches) for layer in settings.style_layers
+        layer: Matches(query.features[layer], masks[layer] > 0, size, keep_patches) for layer in settings.style_layers
     }
     steps = 0
     for tile, tiles in painting_tiles(extractor, style, halo=size // 2):
@@ -170,6 +186,11 @@ def _whole_gram_matrices(style, masks, extractor, settings, report) -> dict[str,
     return targets
 
 
+def _style_layer_weight(settings: Settings) -> float:
+    """Equations 3 and 4 sum over layers, and so does DPH; Gatys et al. share one weight out."""
+    return settings.style_weight / (len(settings.style_layers) if settings.normalization == "gatys" else 1)
+
+
 def _matched_gram_term(layer: str, matches: Matches, mask: np.ndarray, settings: Settings) -> Term:
     """Equation 3 with the Gram matrix of the matched vectors under the same mask as the target."""
     vectors = matches.vectors[:, 0, 0]
@@ -179,7 +200,7 @@ def _matched_gram_term(layer: str, matches: Matches, mask: np.ndarray, settings:
 
 def _gram_term(layer: str, target: np.ndarray, mask: np.ndarray, settings: Settings) -> Term:
     """Equation 3 of one layer: the Gram matrix of the masked features against the target's."""
-    weight = settings.style_weight / len(settings.style_layers)
+    weight = _style_layer_weight(settings)
     return lambda features, patch: (
         weight
         * gram_distance(gram_matrix(features[layer], mask, settings.normalization), target, settings.normalization)
@@ -188,7 +209,7 @@ def _gram_term(layer: str, target: np.ndarray, mask: np.ndarray, settings: Setti
 
 def _patch_term(layer: str, matches: Matches, mask: np.ndarray, settings: Settings) -> Term:
     """Equation 4 of one layer: a Gram matrix for each patch under the mask against its match's."""
-    weight, size = settings.style_weight / len(settings.style_layers), settings.patch_size
+    weight, size = _style_layer_weight(settings), settings.patch_size
     places = np.flatnonzero(mask > 0)
     weights = mask.ravel()[places]
     mask_patches = np.take(patches_of(mask[..., None], size), places, axis=0)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import minimize as scipy_minimize
 
 LINE_SEARCH_STEPS = 20  # SciPy's default, stated because the limit on evaluations follows from it
+STOPPED_BY_USER = "STOPPED BY THE USER"
 
 
 class Outcome(NamedTuple):
@@ -89,7 +90,7 @@ def minimize(
                 },
             ).message
     except KeyboardInterrupt:
-        stop_reason, interrupted = "STOPPED BY THE USER", True
+        stop_reason, interrupted = STOPPED_BY_USER, True
     except _NotFinite:
         stop_reason = f"EVALUATION {len(recorder.trace) + 1} WAS NOT FINITE"
     if not recorder.trace:

@@ -29,9 +29,9 @@ def order_corners(corners: Sequence[tuple[float, float]], shape: tuple[int, int]
             triangle of the others, or three on a line).
     """
     corners = np.asarray(corners, np.float64)
-    text = " ".join(f"{x:g},{y:g}" for x, y in corners) if corners.ndim == 2 else str(corners)
     if corners.shape != (4, 2):
-        raise ValueError(f"Expected four corners x,y. Received: {text}")
+        raise ValueError(f"Expected four corners x,y. Received: {corners.tolist()}")
+    text = " ".join(f"{x:g},{y:g}" for x, y in corners)
     if not ((corners >= 0) & (corners <= np.array(shape[::-1]) - 1)).all():
         raise ValueError(f"Expected corners inside the image of {size_text(shape)}. Received: {text}")
     around = corners - corners.mean(axis=0)
@@ -49,7 +49,8 @@ def order_corners(corners: Sequence[tuple[float, float]], shape: tuple[int, int]
 def straighten(image: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Cut out a quadrilateral as an upright rectangle by a homography.
 
-    The rectangle is as wide and high as the longer of the opposite sides, so that no resolution is lost.
+    The rectangle is as wide and high as the longer of the opposite sides, so that no resolution is lost, but for what
+    strong perspective compresses within a side.
 
     Args:
         image: (H, W, 3).

@@ -1,0 +1,1 @@
+"""The benchmark: what an evaluation, the matching, a large canvas and a start cost, ratios first."""

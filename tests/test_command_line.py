@@ -1,0 +1,592 @@
+"""Whole commands as a user types them, on small images and a small random network; and every mistake in typing them."""
+
+import hashlib
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from dataclasses import fields
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from reproduce.__main__ import main
+from reproduce.images import read_image, read_mask, write_image
+from reproduce.settings import Settings, preset
+from reproduce.weights import Weights
+
+HEIGHT, WIDTH = 64, 72
+OBJECT = (slice(20, 44), slice(16, 48))
+SCREEN = ("12,8", "60,10", "58,52", "10,50")
+COMMANDS = {
+    "stylize": ["CONTENT", "STYLE"],
+    "restyle-region": ["CONTENT", "STYLE", "--corners", *SCREEN],
+    "harmonize": ["BACKGROUND", "COMPOSITE", "MASK"],
+}
+SHORT = ["--scale", "1", "--iterations", "3", "--quiet"]
+REPORT = {
+    "settings", "preset", "inputs", "weights", "iterations", "evaluations", "seconds", "seconds_per_evaluation",
+    "peak_memory_bytes", "loss", "stop_reason", "versions", "git", "size", "trace",
+}  # fmt: skip
+
+
+@lru_cache
+def small_network(layers, pooling):
+    """VGG-19 with a sixteenth of the channels, random kernels, and biases, without which a blank image is dead."""
+    from reproduce.features import Extractor
+
+    extractor = Extractor(layers, pooling=pooling, width=1 / 16)
+    rng = np.random.default_rng(0)
+    for _, layer in extractor.steps:
+        if layer.weights:
+            layer.bias.assign(rng.uniform(0, 0.1, layer.bias.shape))
+    return extractor
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """The small network where the commands would find, and perhaps download, the real one."""
+    weights = Weights(Path("random.h5"), "random", "0" * 64, notice="These weights are random.")
+    monkeypatch.setattr("reproduce.weights.find_weights", lambda file=None, progress=None: weights)
+    monkeypatch.setattr(
+        "reproduce.applications._extractor", lambda layers, weights, pooling: small_network(layers, pooling)
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images of every kind that the commands take, by the names that `typed` knows."""
+    rng = np.random.default_rng(0)
+    background = cv2.GaussianBlur(rng.random((HEIGHT, WIDTH, 3)), (5, 5), 1.0)
+    composite, mask = background.copy(), np.zeros((HEIGHT, WIDTH))
+    composite[OBJECT], mask[OBJECT] = (0.9, 0.5, 0.2), 1
+    x, y = np.meshgrid(np.linspace(0, 1, WIDTH), np.linspace(0, 1, HEIGHT))
+    images = {
+        "background": background, "composite": composite, "mask": mask, "content": np.stack([x, y, 1 - x], axis=2),
+        "style": rng.random((50, 90, 3)), "second_style": rng.random((60, 60, 3)),
+    }  # fmt: skip
+    for name, image in images.items():
+        write_image(tmp_path / f"{name}.png", image)
+    return tmp_path
+
+
+def typed(folder, arguments):
+    """The arguments as they are typed: a word in capitals is an image of the folder, or the result."""
+    return [str(folder / f"{word.lower()}.png") if re.fullmatch("[A-Z_]+[0-9]?", word) else word for word in arguments]
+
+
+def run(folder, *arguments):
+    """The exit code."""
+    try:
+        return main(typed(folder, arguments))
+    except SystemExit as exit:  # argparse's way
+        return exit.code
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+# What works.
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_image_and_report(network, folder, capfd, command):
+    assert run(folder, command, *COMMANDS[command], "-o", "OUT", *SHORT) == 0
+    assert capfd.readouterr() == ("", "")  # --quiet
+    inputs = COMMANDS[command][:3] if command == "harmonize" else COMMANDS[command][:2]
+    start = read_image(folder / f"{inputs[-2 if command == 'harmonize' else 0].lower()}.png")
+    result = read_image(folder / "out.png")
+    assert result.shape == (HEIGHT, WIDTH, 3)
+    assert np.abs(result - start).max() > 0.01
+    report = json.loads((folder / "out.json").read_text())
+    assert report.keys() >= REPORT
+    assert report["application"] == command
+    assert report["preset"] == "paper"
+    assert report["settings"]["scale"] == 1 and report["settings"]["iterations"] == 3
+    assert report["settings"].keys() == {setting.name for setting in fields(Settings)}
+    digests = [hashlib.sha256((folder / f"{name.lower()}.png").read_bytes()).hexdigest() for name in inputs]
+    assert list(report["inputs"].values()) == digests
+    assert report["weights"] == {"source": "random", "sha256": "0" * 64}
+    assert report["size"]["input"] == [WIDTH, HEIGHT]
+    assert report["versions"].keys() == {"python", "tensorflow", "keras", "scipy", "numpy", "opencv"}
+    assert report["git"] is None or report["git"].keys() == {"commit", "dirty"}
+    assert 0 < report["iterations"] <= 3
+    assert report["evaluations"] == len(report["trace"]) >= report["iterations"]
+    assert report["peak_memory_bytes"] > 10**7
+    assert 0 < report["seconds_per_evaluation"] < report["seconds"]
+    assert "ITERATIONS" in report["stop_reason"]
+    assert report["loss"]["final"]["total"] < report["loss"]["initial"]["total"] == report["trace"][0]["loss"]
+    for loss in report["loss"].values():
+        assert loss["total"] == pytest.approx(sum(loss["terms"].values()))
+    terms = {"content block4_conv1", *(f"style block{k}_conv1" for k in (3, 4, 5))}
+    assert report["loss"]["final"]["terms"].keys() == terms
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("scale", ["1", "0.8"])
+def test_harmonize_leaves_the_painting_alone(network, folder, scale):
+    assert run(folder, "harmonize", "BACKGROUND", "COMPOSITE", "MASK", "-o", "OUT", *SHORT, "--scale", scale) == 0
+    background, result = (cv2.imread(str(folder / f"{name}.png")) for name in ("background", "out"))
+    far = np.ones((HEIGHT, WIDTH), bool)
+    far[14:50, 10:54] = False  # 6 pixels: three standard deviations of the feather
+    np.testing.assert_array_equal(result[far], background[far])
+    assert (result[OBJECT] != background[OBJECT]).any()
+
+
+def test_restyle_region_leaves_the_rest_alone(network, folder):
+    corners = ["20,12", "51,12", "51,43", "20,43"]
+    options = ["--corners", *corners, "-o", "OUT", *SHORT, "--feather", "1"]
+    assert run(folder, "restyle-region", "CONTENT", "STYLE", *options) == 0
+    image, result = (cv2.imread(str(folder / f"{name}.png")) for name in ("content", "out"))
+    rest = np.ones((HEIGHT, WIDTH), bool)
+    rest[8:48, 16:56] = False
+    np.testing.assert_array_equal(result[rest], image[rest])
+    assert (result[14:42, 22:50] != image[14:42, 22:50]).any()
+    report = json.loads((folder / "out.json").read_text())
+    assert report["corners"] == [[20, 12], [51, 12], [51, 43], [20, 43]]
+    assert report["size"]["input"] == [WIDTH, HEIGHT] and report["size"]["region"] == [32, 32]
+
+
+def test_restyle_region_with_a_style_for_the_rest(network, folder):
+    corners = ["--corners", "2,2", "60,2", "60,60", "2,60"]
+    options = [*corners, "--background-style", "SECOND_STYLE", "-o", "OUT", *SHORT]
+    assert run(folder, "restyle-region", "CONTENT", "STYLE", *options) == 0
+    image, result = read_image(folder / "content.png"), read_image(folder / "out.png")
+    assert np.abs(result[:, 68:] - image[:, 68:]).max() > 0.01
+    report = json.loads((folder / "out.json").read_text())
+    digest = hashlib.sha256((folder / "second_style.png").read_bytes()).hexdigest()
+    assert list(report["inputs"]) == ["image", "style", "background_style"]
+    assert report["inputs"]["background_style"] == digest
+    assert report["background"].keys() >= REPORT - {"preset"}
+
+
+@pytest.mark.parametrize("name", ["gatys", "paper"])
+def test_presets(network, folder, name):
+    options = ["--preset", name, "--iterations", "1", "--scale", "1", "--quiet"]
+    assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *options) == 0
+    report = json.loads((folder / "out.json").read_text())
+    expected = preset(name, "stylize").as_dict() | {"iterations": 1, "scale": 1}
+    assert report["preset"] == name
+    assert report["settings"] == json.loads(json.dumps(expected))
+
+
+def test_options_are_the_settings_fields(network, folder):
+    """Each option, given a value that no preset has, arrives in the setting of its name."""
+    given = {
+        "style_layers": ["block2_conv1", "block3_conv1"], "content_layers": ["block3_conv2"], "pooling": "average",
+        "style_weight": 2.5, "content_weight": 0.25, "tv_weight": 0.125, "style_loss": "per_patch",
+        "normalization": "sum", "patch_size": 5, "rematch_every": 1, "mask_mode": "max", "feather": 1.5, "grow": 3,
+        "scale": 0.9, "style_scale": 0.75, "start": "noise", "bounds": False, "iterations": 2, "history": 7,
+        "tolerance": 1e-12, "coarse_to_fine": 1, "seed": 5, "matching_memory": 64,
+    }  # fmt: skip
+    assert given.keys() == {setting.name for setting in fields(Settings)}
+    options = []
+    for name, value in given.items():
+        words = [] if value is False else value if isinstance(value, list) else [value]
+        options += [("--no-" if value is False else "--") + name.replace("_", "-"), *map(str, words)]
+    assert run(folder, "harmonize", "BACKGROUND", "COMPOSITE", "MASK", "-o", "OUT", "--quiet", *options) == 0
+    assert json.loads((folder / "out.json").read_text())["settings"] == given
+
+
+def test_intermediate_images(network, folder):
+    assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT, "--iterations", "5",
+               "--save-every", "2") == 0  # fmt: skip
+    saved = sorted(path.name for path in folder.glob("out*.png"))
+    assert saved == ["out.png", "out_0002.png", "out_0004.png"]
+    assert read_image(folder / "out_0002.png").shape == (HEIGHT, WIDTH, 3)
+    assert (read_image(folder / "out_0002.png") != read_image(folder / "out_0004.png")).any()
+
+
+def test_progress_and_notice(network, folder, capfd):
+    options = [option for option in SHORT if option != "--quiet"]
+    assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *options) == 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("These weights are random.") == 1
+    assert re.search(r"optimizing: 100%\|.*\| 3/3 \[.*left, loss [0-9.]+", err)
+    assert re.search(r"out\.png: \d+ evaluations in \d+ s, loss \S+ -> \S+ \(.*ITERATIONS.*\)", err)
+
+
+def test_interrupt_writes_the_best_image_so_far(network, folder, monkeypatch, capfd):
+    """Ctrl-C in the second iteration."""
+    from reproduce import __main__ as command_line
+
+    show = command_line._Show.__call__
+
+    def press(self, progress):
+        show(self, progress)
+        if progress.loss is not None and progress.done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line._Show, "__call__", press)
+    options = ["-o", "OUT", "--scale", "1", "--iterations", "50", "--quiet"]
+    assert run(folder, "harmonize", *COMMANDS["harmonize"], *options) == 130
+    report = json.loads((folder / "out.json").read_text())
+    assert report["interrupted"] and "USER" in report["stop_reason"] and report["iterations"] == 2
+    assert report["loss"]["final"]["total"] < report["loss"]["initial"]["total"]
+    assert read_image(folder / "out.png").shape == (HEIGHT, WIDTH, 3)
+
+
+def test_interrupt_before_there_is_a_result(network, folder, monkeypatch, capfd):
+    def press(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reproduce.applications.minimize", press)
+    before = contents(folder)
+    assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT) == 130
+    assert capfd.readouterr().err.splitlines() == ["reproduce: stopped before there was a result: nothing was written"]
+    assert contents(folder) == before
+
+
+def test_out_of_memory_is_one_line(network, folder, monkeypatch, capfd):
+    def exhaust(*arguments, **keywords):
+        raise MemoryError("Unable to allocate 1. TiB")
+
+    monkeypatch.setattr("reproduce.applications.minimize", exhaust)
+    assert "out of memory" in refused(folder, capfd, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT)
+
+
+def test_select(folder, capfd):
+    assert run(folder, "select", "COMPOSITE", "--seed", "20,30", "-o", "OUT") == 0
+    expected = np.zeros((HEIGHT, WIDTH))
+    expected[OBJECT] = 1
+    np.testing.assert_array_equal(read_mask(folder / "out.png"), expected)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_select_with_all_its_options(folder):
+    ring = np.zeros((32, 32, 3))
+    ring[4:20, 4:20] = 1
+    ring[8:16, 8:16] = 0.5
+    ring[25:30, 25:30] = 0.9
+    write_image(folder / "ring.png", ring)
+    assert run(folder, "select", "RING", "--seed", "5,5", "--seed", "27,27", "-o", "OUT") == 0
+    assert read_mask(folder / "out.png").sum() == 16 * 16 - 8 * 8 + 5 * 5
+    assert run(folder, "select", "RING", "--seed", "5,5", "--fill-holes", "-o", "OUT") == 0
+    assert read_mask(folder / "out.png").sum() == 16 * 16
+    assert run(folder, "select", "RING", "--seed", "5,5", "--tolerance", "1", "-o", "OUT") == 0
+    assert read_mask(folder / "out.png").min() == 1
+    assert run(folder, "select", "RING", "--seed", "5,5", "--feather", "1", "-o", "OUT") == 0
+    assert 0 < read_mask(folder / "out.png")[4, 4] < 1
+
+
+def test_paste(folder, capfd):
+    assert run(folder, "paste", "BACKGROUND", "COMPOSITE", "MASK", "--at", "0,31.5", "-o", "OUT",
+               "--mask-output", "OUT_MASK") == 0  # fmt: skip
+    mask = read_mask(folder / "out_mask.png") == 1
+    expected = np.zeros((HEIGHT, WIDTH), bool)
+    expected[20:44, :17] = True  # the object's right half
+    np.testing.assert_array_equal(mask, expected)
+    background, result = read_image(folder / "background.png"), read_image(folder / "out.png")
+    np.testing.assert_array_equal(result[~mask], background[~mask])
+    np.testing.assert_allclose(result[mask], np.broadcast_to([0.9, 0.5, 0.2], (24 * 17, 3)), atol=1 / 255)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_paste_beyond_the_left_border(folder):
+    """A point may begin with a minus."""
+    assert run(folder, "paste", "BACKGROUND", "COMPOSITE", "MASK", "--at", "-5.5,31.5", "--scale", "0.5", "-o", "OUT",
+               "--mask-output", "OUT_MASK") == 0  # fmt: skip
+    assert np.flatnonzero(read_mask(folder / "out_mask.png").any(axis=0)).tolist() == [0, 1, 2]
+
+
+def test_pasted_files_can_be_harmonized(network, folder):
+    assert run(folder, "paste", "BACKGROUND", "CONTENT", "MASK", "--at", "40,30", "-o", "PASTED",
+               "--mask-output", "PASTED_MASK") == 0  # fmt: skip
+    assert run(folder, "harmonize", "BACKGROUND", "PASTED", "PASTED_MASK", "-o", "OUT", *SHORT) == 0
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in [*COMMANDS, "select", "paste"])], ids=str)
+def test_help(command, capfd):
+    with pytest.raises(SystemExit) as exit:
+        main([*command, "--help"])
+    assert exit.value.code == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("usage: python -m reproduce") and err == ""
+    if command and command[0] in COMMANDS:
+        assert all(f"--{setting.name.replace('_', '-')}" in out for setting in fields(Settings))
+
+
+# What is refused: one line, exit code 2, nothing written.
+
+
+def refused(folder, capfd, *arguments):
+    """Run a command that must be refused; return its one line without the prefix."""
+    before = contents(folder)
+    code = run(folder, *arguments)
+    out, err = capfd.readouterr()
+    assert code == 2, err
+    assert out == ""
+    assert err.count("\n") == 1 and err.startswith("reproduce: error: "), err
+    assert contents(folder) == before
+    return err.removeprefix("reproduce: error: ").strip()
+
+
+HARMONIZE = ["harmonize", "BACKGROUND", "COMPOSITE", "MASK"]
+SELECT = ["select", "CONTENT", "--seed", "3,4", "-o", "OUT"]
+PASTE = ["paste", "BACKGROUND", "COMPOSITE", "MASK", "--at", "9,9", "-o", "OUT", "--mask-output", "OUT_MASK"]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "COMMAND"),
+    (["paint"], "paint"),
+    (["stylize", "CONTENT", "-o", "OUT"], "STYLE"),
+    (["stylize", "CONTENT", "STYLE"], "-o"),
+    (["harmonize", "BACKGROUND", "COMPOSITE", "-o", "OUT"], "MASK"),
+    ([*HARMONIZE, "STYLE", "-o", "OUT"], "unrecognized arguments"),
+    ([*HARMONIZE, "-o", "OUT", "--brush", "3"], "--brush"),
+    ([*HARMONIZE, "-o", "OUT", "--preset", "papers"], "papers"),
+    ([*HARMONIZE, "-o", "OUT", "--pooling", "mean"], "mean"),
+    ([*HARMONIZE, "-o", "OUT", "--iterations", "many"], "many"),
+    ([*HARMONIZE, "-o", "OUT", "--iterations", "2.5"], "2.5"),
+    ([*HARMONIZE, "-o", "OUT", "--iterations", "-1"], "Expected iterations of 0 or more. Received: -1"),
+    ([*HARMONIZE, "-o", "OUT", "--save-every", "-1"], "Expected --save-every of 0 or more. Received: -1"),
+    ([*HARMONIZE, "-o", "OUT", "--patch-size", "4"], "Expected patch_size odd and positive. Received: 4"),
+    ([*HARMONIZE, "-o", "OUT", "--patch-size", "0"], "Expected patch_size odd and positive. Received: 0"),
+    ([*HARMONIZE, "-o", "OUT", "--scale", "0"], "Expected scale in (0, 1]. Received: 0.0"),
+    ([*HARMONIZE, "-o", "OUT", "--scale", "nan"], "Expected scale in (0, 1]. Received: nan"),
+    ([*HARMONIZE, "-o", "OUT", "--style-weight", "-1"], "Expected style_weight of 0 or more. Received: -1.0"),
+    ([*HARMONIZE, "-o", "OUT", "--seed", "-1"], "Expected seed of 0 or more. Received: -1"),
+    ([*HARMONIZE, "-o", "OUT", "--style-weight", "0", "--content-weight", "0"], "nothing to optimise"),
+    ([*HARMONIZE, "-o", "OUT", "--style-layers", "block6_conv1"], "Received: block6_conv1"),
+    (["restyle-region", "CONTENT", "STYLE", "-o", "OUT"], "--corners"),
+    (["restyle-region", "CONTENT", "STYLE", "-o", "OUT", "--corners", *SCREEN[:3]], "expected 4 arguments"),
+    (["restyle-region", "CONTENT", "STYLE", "-o", "OUT", "--corners", *SCREEN[:3], "7"], "a point x,y in pixels"),
+    (["select", "CONTENT", "-o", "OUT"], "--seed"),
+    (["select", "CONTENT", "--seed", "3", "-o", "OUT"], "expected a point x,y in pixels, received '3'"),
+    (["select", "CONTENT", "--seed", "3,4,5", "-o", "OUT"], "received '3,4,5'"),
+    (["select", "CONTENT", "--seed", "3;4", "-o", "OUT"], "received '3;4'"),
+    (["paste", "BACKGROUND", "COMPOSITE", "MASK", "--at", "9,9", "-o", "OUT"], "--mask-output"),
+    (["paste", "BACKGROUND", "COMPOSITE", "MASK", "-o", "OUT", "--mask-output", "OUT_MASK"], "--at"),
+])  # fmt: skip
+def test_mistyped(folder, capfd, arguments, message):
+    assert message in refused(folder, capfd, *arguments)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["select", "CONTENT", "--seed", f"{WIDTH},4", "-o", "OUT"], f"inside the image of {WIDTH} x {HEIGHT} pixels"),
+    (["select", "CONTENT", "--seed", f"3,{HEIGHT}", "-o", "OUT"], f"inside the image of {WIDTH} x {HEIGHT} pixels"),
+    (["select", "CONTENT", "--seed", "-1,4", "-o", "OUT"], "Received: -1"),
+    (["select", "CONTENT", "--seed", "3,4", "--seed", "nan,4", "-o", "OUT"], "inside the image"),
+    ([*SELECT, "--tolerance", "2"], "Expected a tolerance in [0, 1]. Received: 2.0"),
+    ([*SELECT, "--feather", "-1"], "Expected a feather of 0 or more"),
+    ([*SELECT, "--feather", "inf"], "Expected a feather of 0 or more"),
+    ([*PASTE, "--scale", "0"], "Expected a scale above 0"),
+    ([*PASTE, "--scale", "1e9"], "Expected a scale above 0 that keeps the object under 100 megapixels"),
+    ([*PASTE, "--at", "500,9"], f"an object that lies on the background of {WIDTH} x {HEIGHT}"),
+    ([*PASTE, "--at", "inf,9"], "Expected a point x,y"),
+    ([*PASTE, "--mask-output", "OUT"], "Expected two output files"),
+    (["paste", "BACKGROUND", "STYLE", "MASK", *PASTE[4:]], f"object 90 x 50 and mask {WIDTH} x {HEIGHT}"),
+])  # fmt: skip
+def test_impossible_selections_and_pastings(folder, capfd, arguments, message):
+    assert message in refused(folder, capfd, *arguments)
+
+
+def test_pasting_an_empty_mask(folder, capfd):
+    write_image(folder / "empty.png", np.zeros((HEIGHT, WIDTH)))
+    message = refused(folder, capfd, "paste", "BACKGROUND", "COMPOSITE", "EMPTY", *PASTE[4:])
+    assert "an empty mask" in message
+
+
+def corrupt(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def make_huge(path):
+    """12000 x 9000 pixels of one bit."""
+    header = struct.pack(">IIBBBBB", 12000, 9000, 1, 0, 0, 0, 0)
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(bytes(9000 * 1501)), b"IEND": b""}
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks.items()
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
+def make_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+BAD_FILES = {
+    "missing": (Path.unlink, "No such file"),
+    "a folder": (make_folder, "Received a folder"),
+    "empty": (lambda path: path.write_bytes(b""), "Not an image, or a damaged one"),
+    "a text": (lambda path: path.write_text("# Harmonisation\n"), "Not an image, or a damaged one"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "Not an image, or a damaged one"),
+    "corrupt": (corrupt, "Not an image, or a damaged one"),
+    "one pixel": (lambda path: cv2.imwrite(str(path), np.zeros((1, 1), np.uint8)), "Received: 1 x 1"),
+    "fifteen pixels": (lambda path: cv2.imwrite(str(path), np.zeros((40, 15), np.uint8)), "Received: 15 x 40"),
+    "108 megapixels": (make_huge, "at most 100 megapixels"),
+}
+EVERY_INPUT = [
+    (command, place)
+    for command in (
+        ["stylize", "CONTENT", "STYLE", "-o", "OUT"],
+        ["restyle-region", "CONTENT", "STYLE", "--background-style", "SECOND_STYLE", "--corners", *SCREEN, "-o", "OUT"],
+        [*HARMONIZE, "-o", "OUT"],
+        SELECT,
+        PASTE,
+    )
+    for place, word in enumerate(command)
+    if word in ("CONTENT", "STYLE", "SECOND_STYLE", "BACKGROUND", "COMPOSITE", "MASK")
+]
+
+
+@pytest.mark.parametrize("bad", BAD_FILES)
+def test_bad_files(folder, capfd, bad):
+    """Every bad file in the place of every input of every command."""
+    spoil, message = BAD_FILES[bad]
+    (folder / "bad.png").write_bytes((folder / "background.png").read_bytes())
+    spoil(folder / "bad.png")
+    inputs = EVERY_INPUT if bad != "108 megapixels" else EVERY_INPUT[:1]  # that one takes seconds
+    for command, place in inputs:
+        line = refused(folder, capfd, *command[:place], "BAD", *command[place + 1 :])
+        assert message in line and "bad.png" in line, command
+
+
+@pytest.mark.parametrize("arguments", [
+    ["stylize", "CONTENT", "STYLE", "-o", "OUT"],
+    ["restyle-region", "CONTENT", "STYLE", "--corners", *SCREEN, "-o", "OUT"],
+    [*HARMONIZE, "-o", "OUT"],
+    SELECT,
+    PASTE,
+    ["paste", "BACKGROUND", "COMPOSITE", "MASK", "--at", "9,9", "-o", "OUT_MASK", "--mask-output", "OUT"],
+], ids=lambda arguments: " ".join(arguments[:1] + arguments[-2:]))  # fmt: skip
+def test_bad_outputs(folder, capfd, arguments):
+    (folder / "file").write_text("")
+    (folder / "folder.png").mkdir()
+    bad = {
+        "nowhere/out.png": "output folder does not exist",
+        "file/out.png": "output folder does not exist",
+        "folder.png": "Received a folder",
+        "out": "Expected an output file that ends in .png",
+        "out.txt": "Expected an output file that ends in .png",
+    }
+    where = arguments.index("OUT")
+    for name, message in bad.items():
+        assert message in refused(folder, capfd, *arguments[:where], str(folder / name), *arguments[where + 1 :])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder that even root cannot write to")
+def test_output_folder_that_cannot_be_written(folder, capfd):
+    assert "cannot be written: /proc" in refused(folder, capfd, *HARMONIZE, "-o", "/proc/out.png")
+
+
+@pytest.mark.parametrize("corners, message", [
+    (["-1,8", "60,10", "58,52", "10,50"], "corners inside the image of 72 x 64"),
+    (["12,8", "72,10", "58,52", "10,50"], "corners inside the image of 72 x 64"),
+    (["12,8", "60,10", "58,52", "10,64"], "corners inside the image of 72 x 64"),
+    (["12,8", "60,8", "36,60", "36,20"], "a convex quadrilateral"),  # within the triangle of the others
+    (["12,8", "30,8", "60,8", "36,60"], "a convex quadrilateral"),  # on a line
+    (["12,8", "12,8", "12,8", "12,8"], "a convex quadrilateral"),
+    (["12,8", "20,8", "20,16", "12,16"], "at least 16 pixels"),
+])  # fmt: skip
+def test_bad_corners(network, folder, capfd, corners, message):
+    options = ["--corners", *corners, "-o", "OUT", *SHORT]
+    assert message in refused(folder, capfd, "restyle-region", "CONTENT", "STYLE", *options)
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda mask: np.zeros_like(mask), "an empty mask"),
+    (lambda mask: mask * 0.3, "an empty mask"),
+    (lambda mask: np.ones_like(mask), "a full mask"),
+    (lambda mask: mask[:-3], "background 72 x 64 and mask 72 x 61"),
+    (lambda mask: mask.T, "background 72 x 64 and mask 64 x 72"),
+])  # fmt: skip
+def test_bad_masks(network, folder, capfd, spoil, message):
+    write_image(folder / "bad.png", spoil(read_mask(folder / "mask.png")))
+    assert message in refused(folder, capfd, "harmonize", "BACKGROUND", "COMPOSITE", "BAD", "-o", "OUT", *SHORT)
+
+
+def test_composite_of_another_size(network, folder, capfd):
+    line = refused(folder, capfd, "harmonize", "BACKGROUND", "STYLE", "MASK", "-o", "OUT", *SHORT)
+    assert "background 72 x 64 and composite 90 x 50" in line
+
+
+@pytest.mark.parametrize("style_loss", ["matched", "per_patch"])
+def test_patch_larger_than_a_layer(network, folder, capfd, style_loss):
+    """64 x 72 pixels are 4 x 4 features at block5_conv1."""
+    options = ["-o", "OUT", *SHORT, "--style-loss", style_loss]
+    line = refused(folder, capfd, *HARMONIZE, *options, "--patch-size", "5")
+    assert "4 x 4 features of block5_conv1" in line and "patch_size 5" in line
+
+
+def test_patch_as_large_as_it_may_be(network, folder):
+    """Half as large, 2 x 2 features are too few for the deepest layer, but not those of the layer before."""
+    layers = ["--style-layers", "block3_conv1", "block4_conv1"]
+    assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT, "--scale", "0.5", *layers) == 0
+    assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT, "--scale", "0.5") == 2
+
+
+def test_patch_size_does_not_matter_to_whole_gram_matrices(network, folder):
+    assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *SHORT, "--patch-size", "9") == 0
+
+
+def test_scale_that_leaves_too_few_pixels(network, folder, capfd):
+    line = refused(folder, capfd, *HARMONIZE, "-o", "OUT", *SHORT, "--scale", "0.2")
+    assert "at least 16 pixels" in line and "14 x 13" in line
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no weights", b"\x89HDF\r\n\x1a\n" + bytes(100)])
+def test_bad_weights(folder, capfd, content):
+    import reproduce.applications  # noqa: F401  (TensorFlow's first words are not this test's)
+
+    capfd.readouterr()
+    if content is not None:
+        (folder / "weights.h5").write_bytes(content)
+    line = refused(folder, capfd, *HARMONIZE, "-o", "OUT", "--quiet", "--weights", str(folder / "weights.h5"))
+    assert "VGG-19" in line and "weights.h5" in line
+
+
+# In a process of its own, as a user starts it.
+
+
+def execute(folder, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "reproduce", *typed(folder, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        env=os.environ | environment,
+    )
+
+
+def test_select_and_paste_as_processes(folder):
+    """Neither needs TensorFlow, which takes seconds to load: here it must not load at all."""
+    (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was loaded')")
+    (folder / "keras.py").write_text("raise SystemExit('Keras was loaded')")
+    selected = execute(folder, "select", "COMPOSITE", "--seed", "20,30", "-o", "CHOSEN", PYTHONPATH=str(folder))
+    assert (selected.returncode, selected.stdout, selected.stderr) == (0, "", "")
+    pasted = execute(folder, "paste", "BACKGROUND", "COMPOSITE", "CHOSEN", "--at", "40,30", "-o", "OUT",
+                     "--mask-output", "OUT_MASK", PYTHONPATH=str(folder))  # fmt: skip
+    assert (pasted.returncode, pasted.stdout, pasted.stderr) == (0, "", "")
+    assert read_mask(folder / "out_mask.png").sum() == read_mask(folder / "mask.png").sum()
+
+
+def test_an_error_as_a_process(folder):
+    """One line on stderr also after TensorFlow has loaded, which likes to talk."""
+    weights = folder / "weights.h5"
+    weights.write_text("no weights")
+    process = execute(folder, *HARMONIZE, "-o", "OUT", "--weights", str(weights))
+    assert process.returncode == 2 and process.stdout == ""
+    assert re.fullmatch(r"reproduce: error: .*VGG-19.*weights\.h5.*\n", process.stderr)
+    assert not (folder / "out.png").exists()
+
+
+def test_python_interface_is_listed():
+    import reproduce
+
+    for name in reproduce.__all__:
+        assert getattr(reproduce, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'harmonise'"):
+        reproduce.harmonise  # noqa: B018

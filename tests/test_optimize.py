@@ -1,0 +1,204 @@
+"""The solver on functions whose minimum is known, and on functions that fail."""
+
+import numpy as np
+import pytest
+
+from reproduce.optimize import minimize
+
+OPTIONS = {"bounds": None, "iterations": 200, "history": 10, "tolerance": 0.0}
+
+
+def quadratic(x, center=(0.2, 0.7, -1.5), scale=1.0):
+    """Minimum 0 at `center`, ten times as steep in each further direction."""
+    steepness = 10.0 ** np.arange(len(center))
+    difference = x - np.asarray(center)
+    value = float((steepness * difference**2).sum())
+    return scale * value, scale * 2 * steepness * difference, {"bowl": scale * value}
+
+
+def rosenbrock(x, scale=1.0):
+    """Minimum 0 at (1, 1), at the end of a bent valley."""
+    value = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    slope = np.array([-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)])
+    return scale * value, scale * slope, {"valley": scale * value}
+
+
+def slow(x):
+    """|x|^4: converges, but never within a few iterations, to the bit."""
+    return float((x**4).sum()), 4 * x**3, {}
+
+
+class Failing:
+    """A function that does something else from one evaluation on."""
+
+    def __init__(self, at, fail, function=rosenbrock):
+        self.at, self.fail, self.function, self.calls = at, fail, function, []
+
+    def __call__(self, x):
+        self.calls.append(x.copy())
+        return self.fail(x) if len(self.calls) >= self.at else self.function(x)
+
+
+def interrupt(x):
+    raise KeyboardInterrupt
+
+
+def test_it_finds_the_minimum_of_a_quadratic():
+    outcome = minimize(quadratic, np.zeros(3), **OPTIONS)
+    np.testing.assert_allclose(outcome.x, [0.2, 0.7, -1.5], atol=1e-6)
+
+
+def test_it_finds_the_minimum_of_rosenbrock():
+    outcome = minimize(rosenbrock, np.array([-1.2, 1.0]), **OPTIONS)
+    np.testing.assert_allclose(outcome.x, [1, 1], atol=1e-6)
+    assert outcome.evaluations == len(outcome.trace) < 100
+    assert not outcome.interrupted
+
+
+def test_bounds_hold_at_every_evaluation():
+    function = Failing(10**9, None, quadratic)
+    outcome = minimize(function, np.full(3, 0.5), **OPTIONS | {"bounds": (0.0, 0.6)})
+    calls = np.array(function.calls)
+    assert calls.min() >= 0 and calls.max() <= 0.6
+    np.testing.assert_allclose(outcome.x, [0.2, 0.6, 0], atol=1e-6)
+
+
+def test_iterations_are_limited_and_scipy_says_so():
+    numbers = []
+    outcome = minimize(
+        rosenbrock, np.array([-1.2, 1.0]), **OPTIONS | {"iterations": 5}, on_iteration=lambda n, *_: numbers.append(n)
+    )
+    assert outcome.iterations == 5 and numbers == [1, 2, 3, 4, 5]
+    assert outcome.stop_reason == "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
+    assert outcome.evaluations >= 6
+
+
+def test_on_iteration_gets_the_value_in_the_functions_own_units():
+    seen = []
+    minimize(
+        lambda x: rosenbrock(x, 1e6),
+        np.array([-1.2, 1.0]),
+        **OPTIONS | {"iterations": 5},
+        on_iteration=lambda number, loss, x: seen.append((loss, rosenbrock(x, 1e6)[0])),
+    )
+    for loss, expected in seen:
+        assert loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_tolerance_stops_it_and_scipy_says_so():
+    loose = minimize(slow, np.ones(4), **OPTIONS | {"tolerance": 1e-3})
+    tight = minimize(slow, np.ones(4), **OPTIONS | {"tolerance": 1e-9})
+    assert loose.stop_reason == tight.stop_reason == "CONVERGENCE: RELATIVE REDUCTION OF F <= FACTR*EPSMCH"
+    assert loose.iterations < tight.iterations < 200
+
+
+def test_tolerance_is_a_share_of_the_first_value():
+    """All but the last iteration lowered the loss by more than that share."""
+    losses = []
+    minimize(
+        lambda x: (1e-7 * slow(x)[0], 1e-7 * slow(x)[1], {}),
+        np.ones(4),
+        **OPTIONS | {"tolerance": 1e-3},
+        on_iteration=lambda number, loss, x: losses.append(loss),
+    )
+    decreases = -np.diff([4e-7, *losses])
+    assert (decreases[:-1] > 1e-3 * 4e-7).all() and decreases[-1] <= 1e-3 * 4e-7
+
+
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**40, 1e-12, 1e12])
+def test_the_scale_of_the_loss_changes_nothing(scale):
+    """SciPy stops when values, not shares, get small: a loss of 1e-12 must not look converged."""
+    start = np.array([-1.2, 1.0])
+    plain = minimize(rosenbrock, start, **OPTIONS)
+    scaled = minimize(lambda x: rosenbrock(x, scale), start, **OPTIONS)
+    np.testing.assert_allclose(scaled.x, [1, 1], atol=1e-6)
+    if np.log2(scale).is_integer():  # no rounding: the very same path
+        np.testing.assert_array_equal(scaled.x, plain.x)
+        assert [entry["loss"] / scale for entry in scaled.trace] == [entry["loss"] for entry in plain.trace]
+    else:
+        several = slice(0, 20)
+        found = [entry["loss"] / scale for entry in scaled.trace[several]]
+        assert found == pytest.approx([entry["loss"] for entry in plain.trace[several]], rel=1e-6)
+
+
+def test_no_iterations_give_the_start():
+    start = np.array([-1.2, 1.0])
+    outcome = minimize(rosenbrock, start, **OPTIONS | {"iterations": 0})
+    np.testing.assert_array_equal(outcome.x, start)
+    assert (outcome.iterations, outcome.evaluations, len(outcome.trace)) == (0, 1, 1)
+    assert outcome.trace[0]["loss"] == rosenbrock(start)[0]
+    assert "NO ITERATIONS" in outcome.stop_reason
+
+
+def test_a_start_at_the_minimum_stays_there():
+    outcome = minimize(quadratic, np.array([0.2, 0.7, -1.5]), **OPTIONS)
+    np.testing.assert_array_equal(outcome.x, [0.2, 0.7, -1.5])
+    assert outcome.trace[0]["loss"] == 0 and outcome.stop_reason.startswith("CONVERGENCE")
+
+
+def test_the_start_is_not_written_to_and_not_evaluated_twice():
+    start = np.array([-1.2, 1.0])
+    function = Failing(10**9, None)
+    minimize(function, start, **OPTIONS | {"iterations": 3})
+    assert start.tolist() == [-1.2, 1.0]
+    assert sum(np.array_equal(call, start) for call in function.calls) == 1
+
+
+def test_the_trace_holds_terms_and_rising_times():
+    outcome = minimize(rosenbrock, np.array([-1.2, 1.0]), **OPTIONS | {"iterations": 5})
+    assert all(entry["valley"] == entry["loss"] for entry in outcome.trace)
+    seconds = [entry["seconds"] for entry in outcome.trace]
+    assert seconds == sorted(seconds) and seconds[-1] <= outcome.seconds + 1e-3
+
+
+def test_the_best_point_is_the_lowest_of_the_trace():
+    """Also when the last evaluation was a bad one."""
+    outcome = minimize(Failing(8, lambda x: (1e9, np.ones(2), {})), np.array([-1.2, 1.0]), **OPTIONS)
+    losses = [entry["loss"] for entry in outcome.trace]
+    assert losses[-1] == 1e9
+    assert rosenbrock(outcome.x)[0] == min(losses)
+
+
+@pytest.mark.parametrize("value, slope", [(np.nan, [0.0, 0.0]), (np.inf, [0.0, 0.0]), (1.0, [0.0, np.nan])])
+def test_a_start_that_is_not_finite_is_an_error(value, slope):
+    with pytest.raises(ValueError, match="not finite at the start"):
+        minimize(lambda x: (value, np.array(slope), {}), np.zeros(2), **OPTIONS)
+
+
+@pytest.mark.parametrize("failure", [(np.nan, np.zeros(2)), (np.inf, np.zeros(2)), (1.0, np.array([np.nan, 0]))])
+def test_a_later_evaluation_that_is_not_finite_keeps_the_best(failure):
+    function = Failing(6, lambda x: (*failure, {}))
+    outcome = minimize(function, np.array([-1.2, 1.0]), **OPTIONS)
+    assert outcome.evaluations == len(outcome.trace) == 5
+    assert rosenbrock(outcome.x)[0] == min(entry["loss"] for entry in outcome.trace)
+    assert "EVALUATION 6 WAS NOT FINITE" in outcome.stop_reason and not outcome.interrupted
+
+
+def test_ctrl_c_in_an_evaluation_keeps_the_best():
+    outcome = minimize(Failing(6, interrupt), np.array([-1.2, 1.0]), **OPTIONS)
+    assert outcome.interrupted and outcome.stop_reason == "STOPPED BY THE USER"
+    assert outcome.evaluations == 5
+    assert rosenbrock(outcome.x)[0] == min(entry["loss"] for entry in outcome.trace)
+
+
+def test_ctrl_c_between_iterations_keeps_the_best():
+    def stop_at_three(iteration, loss, x):
+        if iteration == 3:
+            raise KeyboardInterrupt
+
+    outcome = minimize(rosenbrock, np.array([-1.2, 1.0]), **OPTIONS, on_iteration=stop_at_three)
+    assert outcome.interrupted and outcome.iterations == 3
+    assert rosenbrock(outcome.x)[0] == min(entry["loss"] for entry in outcome.trace)
+
+
+def test_ctrl_c_before_anything_is_known_is_passed_on():
+    with pytest.raises(KeyboardInterrupt):
+        minimize(Failing(1, interrupt), np.zeros(2), **OPTIONS)
+
+
+def test_other_errors_are_not_swallowed():
+    def broken(x):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        minimize(Failing(3, broken), np.array([-1.2, 1.0]), **OPTIONS)
