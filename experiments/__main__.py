@@ -8,8 +8,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 FIGURES = tuple(f"figure_{number}" for number in range(1, 8))
-EXPERIMENTS = ("demo", *FIGURES, "table", "ablation")
+EXPERIMENTS = ("demo", *FIGURES, "table", "ablation", "benchmark")
 GROUPS = {"figures": FIGURES}
+GPU_GIGABYTES = 6.0  # what the paper had
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +34,12 @@ def _make(options) -> int:
     for name in names:
         if name not in EXPERIMENTS:
             raise ValueError(f"Expected experiments out of {', '.join((*EXPERIMENTS, *GROUPS))}. Received: {name}")
+    from reproduce.backend import limit_gpu_memory
+
     from .materials import open_materials  # TensorFlow and all: only once the command is known to make sense
     from .runs import Runs
 
+    limit_gpu_memory(GPU_GIGABYTES)
     bar = _Bar()
     runs = Runs(
         materials=open_materials(options.materials, bar.fetching),

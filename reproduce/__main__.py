@@ -64,9 +64,11 @@ def _run(options, application: str, inputs: dict[str, str], **others) -> int:
     show = _Show(options, output)
 
     from . import applications  # TensorFlow takes seconds to load: only now that it is needed
+    from .backend import limit_gpu_memory
     from .report import write_report
     from .weights import find_weights
 
+    limit_gpu_memory(options.gpu_memory)
     weights = find_weights(options.weights, progress=show.say)
     show.say(weights.notice)
     hashes = {name: sha256(path) for name, path in inputs.items()}
@@ -86,7 +88,7 @@ def _run(options, application: str, inputs: dict[str, str], **others) -> int:
 def _select(options) -> int:
     output = check_output(options.output)
     mask = select(read_image(options.image), options.seed, options.tolerance, options.fill_holes)
-    write_image(output, feather(mask, options.feather))
+    write_image(output, feather(1 - mask if options.invert else mask, options.feather))
     return 0
 
 
@@ -169,6 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--tolerance", metavar="T", type=float, default=0.05,
                          help="largest difference from the seed's colour per channel, 0 to 1")  # fmt: skip
     command.add_argument("--fill-holes", action="store_true", help="also select what the selection encloses")
+    command.add_argument(
+        "--invert", action="store_true", help="select everything else: seeds in the backdrop of an object"
+    )
     command.add_argument("--feather", metavar="SIGMA", type=float, default=0.0, help="soften the edge, pixels")
     command.add_argument("-o", "--output", metavar="MASK.png", required=True)
 
@@ -198,6 +203,9 @@ def _application(commands, name: str, run: Callable, help: str) -> argparse.Argu
     command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
     command.add_argument("--weights", metavar="FILE", help="VGG-19 weights, .h5 (default: found or fetched)")
     command.add_argument("--save-every", metavar="N", type=int, default=0, help="write OUT_000N.png every N iterations")
+    command.add_argument(
+        "--gpu-memory", metavar="GB", type=float, default=6.0, help="take no more of a GPU (default: 6)"
+    )
     command.add_argument("--quiet", action="store_true", help="no progress, no notices")
     group = command.add_argument_group("settings (their defaults are the preset's; in brackets those of 'paper')")
     for setting in fields(Settings):

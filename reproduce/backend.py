@@ -27,7 +27,20 @@ with _silent_stderr():
     tf.config.list_physical_devices()  # looks for GPUs now, and complains now
 tf.get_logger().setLevel("ERROR")  # each problem compiles its own function: no mistake, as its warning would have it
 
-__all__ = ["compiled", "keras", "ops", "value_and_gradient"]
+__all__ = ["compiled", "keras", "limit_gpu_memory", "ops", "value_and_gradient"]
+
+
+def limit_gpu_memory(gigabytes: float) -> None:
+    """Take no more than this of each GPU's memory; to be called before the first computation.
+
+    Raises:
+        ValueError: not above 0.
+    """
+    if not gigabytes > 0:
+        raise ValueError(f"Expected a GPU memory above 0 gigabytes. Received: {gigabytes}")
+    for gpu in tf.config.list_physical_devices("GPU"):
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(gigabytes * 1024))
+        tf.config.set_logical_device_configuration(gpu, [limit])
 
 
 def compiled(function: Callable, shape: tuple[int | None, ...]) -> Callable:

@@ -15,7 +15,7 @@ from .images import size_text
 from .weights import Weights, load_weights
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
-TILE_SIDE = 768  # pixels of a painting that go through the network at once, on a side, without their surroundings
+TILE_SIDE = 512  # pixels: a painting goes through the network in tiles of this side, or up to twice as much
 
 
 def to_network_input(image):

@@ -273,6 +273,8 @@ def test_select_with_all_its_options(folder):
     assert read_mask(folder / "out.png").sum() == 16 * 16
     assert run(folder, "select", "RING", "--seed", "5,5", "--tolerance", "1", "-o", "OUT") == 0
     assert read_mask(folder / "out.png").min() == 1
+    assert run(folder, "select", "RING", "--seed", "0,0", "--invert", "-o", "OUT") == 0
+    assert read_mask(folder / "out.png").sum() == 16 * 16 + 5 * 5
     assert run(folder, "select", "RING", "--seed", "5,5", "--feather", "1", "-o", "OUT") == 0
     assert 0 < read_mask(folder / "out.png")[4, 4] < 1
 

@@ -210,7 +210,7 @@ def test_patch_norms_are_those_of_the_patches(random, size):
 def test_the_workspace_keeps_to_its_bound(random, size):
     """Patches as vectors would be 9 x 10.5 MB for size 3, and all products at once 190 MB."""
     features, painting = random.random((40, 41, 32), np.float32), random.random((170, 171, 32), np.float32)
-    found = Matches(with_halo(features, size), random.random((40, 41)) > 0.9, size)
+    found = Matches(with_halo(features, size), random.random((40, 41)) > 0.97, size)
     tile, memory = with_halo(painting, size), 16_000_000
     tracemalloc.start()
     found.search(tile, memory=memory)
