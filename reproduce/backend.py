@@ -27,7 +27,7 @@ with _silent_stderr():
     tf.config.list_physical_devices()  # looks for GPUs now, and complains now
 tf.get_logger().setLevel("ERROR")  # each problem compiles its own function: no mistake, as its warning would have it
 
-__all__ = ["compiled", "keras", "limit_gpu_memory", "ops", "value_and_gradient"]
+__all__ = ["as_tensor", "compiled", "keras", "limit_gpu_memory", "ops", "value_and_gradient"]
 
 
 def limit_gpu_memory(gigabytes: float) -> None:
@@ -41,6 +41,14 @@ def limit_gpu_memory(gigabytes: float) -> None:
     for gpu in tf.config.list_physical_devices("GPU"):
         limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(gigabytes * 1024))
         tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def as_tensor(array):
+    """A constant as a tensor of the default float type.
+
+    A compiled function refers to a tensor, but writes an array into its graph, and copies that several times over.
+    """
+    return ops.convert_to_tensor(array, dtype=keras.config.floatx())
 
 
 def compiled(function: Callable, shape: tuple[int | None, ...]) -> Callable:

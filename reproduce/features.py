@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .architecture import Operation, Rectangle, feature_shape, field_of_view, operations_until, reach, stride
-from .backend import compiled, keras, ops
+from .backend import as_tensor, compiled, keras, ops
 from .images import size_text
 from .weights import Weights, load_weights
 
@@ -114,7 +114,7 @@ class ActiveNetwork:
 class _Frame(NamedTuple):
     """Constant features around a hole; the image's zero padding counts as such."""
 
-    features: np.ndarray  # (1, h, w, C), zero inside the hole
+    features: object  # tensor (1, h, w, C), zero inside the hole
     kept: tuple[slice, slice]  # of the changing features: what lies within the frame
     padding: tuple  # that brings those to the frame's size
 
@@ -126,7 +126,7 @@ class _Frame(NamedTuple):
         kept = inner.shift(-hole.top, -hole.left).slices
         rows = (inner.top - needed.top, needed.bottom - inner.bottom)
         columns = (inner.left - needed.left, needed.right - inner.right)
-        return cls(constant[None], kept, ((0, 0), rows, columns, (0, 0)))
+        return cls(as_tensor(constant[None]), kept, ((0, 0), rows, columns, (0, 0)))
 
     def around(self, features):
         return ops.pad(features[:, *self.kept], self.padding) + self.features

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .architecture import Rectangle, feature_shape, reach
-from .backend import keras, ops, value_and_gradient
+from .backend import as_tensor, keras, ops, value_and_gradient
 from .features import ActiveNetwork, Extractor, Tile, features_within, painting_tiles, window_around
 from .images import size_text
 from .losses import content_loss, gram_distance, gram_matrix, patch_gram_distance, total_variation
@@ -110,7 +110,8 @@ def _masks_within(mask: np.ndarray, cells: dict, settings: Settings) -> dict[str
 
 def _content_term(layer: str, content: Tile, mask: np.ndarray, shape: tuple[int, int], settings: Settings) -> Term:
     """Equation 1 against the content image's own features; the content layers share the weight."""
-    target, weight = content.without_halo(layer), settings.content_weight / len(settings.content_layers)
+    target, mask = as_tensor(content.without_halo(layer)), as_tensor(mask)
+    weight = settings.content_weight / len(settings.content_layers)
     positions = int(np.prod(feature_shape(shape, layer)))
     return lambda features, patch: (
         weight * content_loss(features[layer], target, mask, positions, settings.normalization)
@@ -122,9 +123,9 @@ def _variation_term(content: np.ndarray, pixels: Rectangle, free: np.ndarray, se
     around = pixels.grow(1).clip(content.shape[:2])
     rows = (pixels.top - around.top, around.bottom - pixels.bottom)
     columns = (pixels.left - around.left, around.right - pixels.right)
-    free = np.pad(free, (rows, columns)).astype(keras.config.floatx())
-    constant = content[around.slices].astype(keras.config.floatx())
+    constant = content[around.slices].copy()
     constant[pixels.shift(-around.top, -around.left).slices] = 0
+    free, constant = as_tensor(np.pad(free, (rows, columns))), as_tensor(constant)
 
     def term(features, patch):
         image = ops.pad(patch, (rows, columns, (0, 0))) + constant
@@ -200,7 +201,7 @@ def _matched_gram_term(layer: str, matches: Matches, mask: np.ndarray, settings:
 
 def _gram_term(layer: str, target: np.ndarray, mask: np.ndarray, settings: Settings) -> Term:
     """Equation 3 of one layer: the Gram matrix of the masked features against the target's."""
-    weight = _style_layer_weight(settings)
+    target, mask, weight = as_tensor(target), as_tensor(mask), _style_layer_weight(settings)
     return lambda features, patch: (
         weight
         * gram_distance(gram_matrix(features[layer], mask, settings.normalization), target, settings.normalization)
@@ -211,12 +212,13 @@ def _patch_term(layer: str, matches: Matches, mask: np.ndarray, settings: Settin
     """Equation 4 of one layer: a Gram matrix for each patch under the mask against its match's."""
     weight, size = _style_layer_weight(settings), settings.patch_size
     places = np.flatnonzero(mask > 0)
-    weights = mask.ravel()[places]
-    mask_patches = np.take(patches_of(mask[..., None], size), places, axis=0)
-    targets = matches.vectors.reshape(len(places), size * size, -1) * mask_patches
+    weights = as_tensor(mask.ravel()[places])
+    mask = as_tensor(mask[..., None])
+    matched = as_tensor(matches.vectors.reshape(len(places), size * size, -1))
+    targets = matched * ops.take(patches_of(mask, size), places, axis=0)
 
     def term(features, patch):
-        patches = ops.take(patches_of(features[layer] * mask[..., None], size), places, axis=0)
+        patches = ops.take(patches_of(features[layer] * mask, size), places, axis=0)
         return weight * patch_gram_distance(patches, targets, weights, settings.normalization)
 
     return term

@@ -62,7 +62,7 @@ class Settings:
     bounds: bool = option(True, "keep pixels within [0, 1] while optimising")
 
     # The solver (paper: L-BFGS).
-    iterations: int = option(300, "iterations of L-BFGS")
+    iterations: int = option(200, "iterations of L-BFGS")
     history: int = option(10, "gradients that L-BFGS remembers")
     tolerance: float = option(0.0, "stop when an iteration lowers the loss by less than this share of the first loss")
     coarse_to_fine: int = option(0, "solve first at 1/2^N, ..., 1/2 of the working size; 0: only at the working size")

@@ -96,7 +96,7 @@ def stop_at(stage, done):
     ],
 )
 def test_stages_by_hand(changes, expected):
-    assert stages(replace(PAPER, **changes)) == expected
+    assert stages(replace(PAPER, **{"iterations": 300, "scale": 0.5} | changes)) == expected
 
 
 # Harmonize

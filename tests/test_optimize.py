@@ -152,8 +152,13 @@ def test_the_trace_holds_terms_and_rising_times():
 
 
 def test_the_best_point_is_the_lowest_of_the_trace():
-    """Also when the last evaluation was a bad one."""
-    outcome = minimize(Failing(8, lambda x: (1e9, np.ones(2), {})), np.array([-1.2, 1.0]), **OPTIONS)
+    """Not the last one: here a step that went wrong, after which the user stops."""
+
+    def go_wrong(x):
+        return (1e9, np.ones(2), {}) if len(function.calls) == 8 else interrupt(x)
+
+    function = Failing(8, go_wrong)
+    outcome = minimize(function, np.array([-1.2, 1.0]), **OPTIONS)
     losses = [entry["loss"] for entry in outcome.trace]
     assert losses[-1] == 1e9
     assert rosenbrock(outcome.x)[0] == min(losses)
