@@ -1,13 +1,9 @@
 """The benchmark: what an evaluation, the matching, a large canvas and a start cost; ratios first."""
 
-import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,149 +11,215 @@ import numpy as np
 
 from reproduce.applications import harmonize
 from reproduce.architecture import Rectangle
-from reproduce.backend import compiled, ops, value_and_gradient
-from reproduce.features import Extractor, features_within, to_network_input
+from reproduce.backend import matrix_product_speed, ops, value_and_gradient
+from reproduce.features import Extractor, blank_image, features_within, to_network_input
 from reproduce.images import resize, write_atomically, write_image
 from reproduce.objective import Objective, Problem
 from reproduce.optimize import minimize
 from reproduce.patches import Matches
-from reproduce.plan import work
-from reproduce.settings import PAPER, PAPER_BASE
+from reproduce.plan import estimate, work
+from reproduce.settings import PAPER, PAPER_BASE, preset
 
-from .profiling import share_of_convolutions
+from .measuring import REPEATS, alternate, markdown_table, run_command, seconds_of, share_of_convolutions
 from .runs import Runs, weights
 
-REPEATS = 5
 REPORT = Path(__file__).with_name("benchmark.md")
+PEER = Path("output/peer/bin/python")
+SIZES = ((300, 350), (512, 512))
+MEMORY_RUNS = (
+    *(("stylize", side, scale) for side, scale in ((350, 0.5), (700, 0.5), (1400, 0.5), (700, 1.0))),
+    *(("restyle-region", side, 0.5) for side in (1400, 2800)),
+    *(("harmonize", side, scale) for side, scale in ((700, 0.5), (1400, 0.5), (700, 1.0), (1400, 1.0), (4096, 0.5))),
+)
 
 
 def make(runs: Runs) -> None:
     """Measure everything on the first case's painting; write the report beside this file."""
-    case = runs.cases(1)[0]
-    painting = resize(case.background, (525, 700))
+    painting = resize(runs.cases(1)[0].background, (525, 700))
     sections = [f"# Benchmark\n\n{_machine()} What is compared alternates in one run; medians of {REPEATS}."]
-    for measure in (evaluation, matching, canvas, command, coarse_to_fine):
+    for measure in (evaluation, peer, matching, canvas, command, coarse_to_fine, memory):
         sections.append(measure(painting))
-        write_atomically(REPORT, lambda temporary: temporary.write_text("\n\n".join(sections) + "\n"))
+        text = "\n\n".join(sections) + "\n"
+        write_atomically(REPORT, lambda temporary, text=text: temporary.write_text(text))
 
 
 def evaluation(painting: np.ndarray) -> str:
     """One evaluation of the whole program against the bare network, and against the machine's matrix product."""
-    return _table(
+    return markdown_table(
         "One evaluation",
         "The whole program (SciPy, conversions and losses included) over the bare network's value and gradient of the "
         "same size; its arithmetic over that of a 2048 x 2048 matrix product; what share of it convolutions take.",
-        "| size | program / bare | of the product's speed | convolutions | s | bare, s | product, GFLOP/s |",
-        [_evaluation_row(resize(painting, shape), painting) for shape in ((300, 350), (512, 512))],
+        "size | program / bare | of the product's speed | convolutions | s | bare, s | product, GFLOP/s",
+        [_evaluation_row(resize(painting, shape), painting) for shape in SIZES],
     )
 
 
-def _evaluation_row(image: np.ndarray, style: np.ndarray) -> str:
-    extractor, shape = Extractor(PAPER.layers, weights()), image.shape[:2]
-    problem = Problem(image, style, image[::-1].copy(), np.ones(shape, np.float32))
-    objective = Objective(problem, extractor, PAPER_BASE)
+def _evaluation_row(image: np.ndarray, style: np.ndarray) -> tuple:
+    objective, extractor, shape = _base_network(image, style), Extractor(PAPER.layers, weights()), image.shape[:2]
 
     def sums_of_features(x):
         return {layer: ops.sum(features) for layer, features in extractor.model(to_network_input(x)[None]).items()}
 
     bare = value_and_gradient(sums_of_features, image.shape)
-    bare(image), objective(objective.start)  # compiled here, not in what is timed
-    bare_seconds, seconds, product = _alternate(
-        lambda: _seconds(lambda: bare(image)), lambda: _seconds_per_evaluation(objective), _matrix_product_speed
+    bare(image)  # compiled here, not in what is timed
+    bare_seconds, seconds, product = alternate(
+        lambda: seconds_of(lambda: bare(image)), lambda: _seconds_per_evaluation(objective), matrix_product_speed
     )
     flops = work(shape, Rectangle(0, 0, *shape), PAPER.layers).flops
     convolutions = share_of_convolutions(lambda: objective(objective.start))
-    cells = (f"{shape[1]} x {shape[0]}", f"{seconds / bare_seconds:.2f}", f"{flops / seconds / product:.0%}",
-             f"{convolutions:.0%}", f"{seconds:.2f}", f"{bare_seconds:.2f}", f"{product / 1e9:.0f}")  # fmt: skip
-    return "| " + " | ".join(cells) + " |"
+    return (f"{shape[1]} x {shape[0]}", f"{seconds / bare_seconds:.2f}", f"{flops / seconds / product:.0%}",
+            f"{convolutions:.0%}", f"{seconds:.2f}", f"{bare_seconds:.2f}", f"{product / 1e9:.0f}")  # fmt: skip
+
+
+def peer(painting: np.ndarray) -> str:
+    """The same baseline problem in PyTorch: same layers, weights and size."""
+    installed = PEER.exists()
+    return markdown_table(
+        "Against PyTorch",
+        "The paper's base network in the PyTorch program `pastiche` 1.6.0, in an environment of its own: "
+        f"`python -m venv {PEER.parents[1]}; {PEER} -m pip install torch pastiche`.",
+        "size | ours / PyTorch | s | PyTorch, s",
+        [_peer_row(resize(painting, shape)) for shape in SIZES] if installed else [("not installed", "", "", "")],
+    )
+
+
+def _peer_row(image: np.ndarray) -> tuple:
+    style, (height, width) = image[::-1], image.shape[:2]
+    objective = _base_network(image, style)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("content.png", "style.png")]
+        for path, picture in zip(paths, (image, style)):
+            write_image(path, picture)
+        program = [PEER, Path(__file__).with_name("peer.py"), *paths, str(width), str(height), str(REPEATS)]
+        ours, theirs = alternate(
+            lambda: _seconds_per_evaluation(objective),
+            lambda: float(subprocess.run(program, check=True, capture_output=True, text=True).stdout),
+        )
+    return f"{width} x {height}", f"{ours / theirs:.2f}", f"{ours:.2f}", f"{theirs:.2f}"
 
 
 def matching(painting: np.ndarray) -> str:
     """The search against one matrix product over patches as long vectors (timed on 500 queries)."""
-    extractor = Extractor(("block3_conv1",), weights())
+    layer, extractor = "block3_conv1", Extractor(("block3_conv1",), weights())
     whole = Rectangle(0, 0, painting.shape[0] // 4, painting.shape[1] // 4)
-    target = features_within(extractor, painting, {"block3_conv1": whole}, halo=1).features["block3_conv1"]
-    query = features_within(extractor, painting[::-1].copy(), {"block3_conv1": whole}, halo=1).features["block3_conv1"]
+    target, query = (
+        features_within(extractor, image, {layer: whole}, halo=1).features[layer]
+        for image in (painting, painting[::-1].copy())
+    )
     wanted = np.zeros(whole.shape, bool)
     wanted[30:105, 40:115] = True  # a 300 pixel object
     windows = np.lib.stride_tricks.sliding_window_view
-    long_targets = windows(target, (3, 3), (0, 1)).reshape(whole.shape[0] * whole.shape[1], -1)
-    long_queries = windows(query, (3, 3), (0, 1)).reshape(len(long_targets), -1)[:500]
-    ours, long_vectors = _alternate(
-        lambda: _seconds(lambda: Matches(query, wanted, 3).search(target)) / wanted.sum(),
-        lambda: _seconds(lambda: (long_queries @ long_targets.T).argmax(axis=1)) / len(long_queries),
+    long_targets = windows(target, (3, 3), (0, 1)).reshape(wanted.size, -1)
+    long_queries = windows(query, (3, 3), (0, 1)).reshape(wanted.size, -1)[:500]
+    ours, long_vectors = alternate(
+        lambda: seconds_of(lambda: Matches(query, wanted, 3).search(target)) / wanted.sum(),
+        lambda: seconds_of(lambda: (long_queries @ long_targets.T).argmax(axis=1)) / len(long_queries),
     )
-    row = f"| {long_vectors / ours:.1f} | {ours * wanted.sum():.2f} | {long_vectors * wanted.sum():.2f} |"
-    return _table(
+    seconds, long_seconds = ours * wanted.sum(), long_vectors * wanted.sum()
+    return markdown_table(
         "Matching",
-        f"3 x 3 patches at block3_conv1, {wanted.sum()} queries in a painting of 700 x 525.",
-        "| long vectors / ours | s | long vectors, s |",
-        [row],
+        f"3 x 3 patches at {layer}, {wanted.sum()} queries in a painting of 700 x 525.",
+        "long vectors / ours | s | long vectors, s",
+        [(f"{long_vectors / ours:.1f}", f"{seconds:.2f}", f"{long_seconds:.2f}")],
     )
 
 
 def canvas(painting: np.ndarray) -> str:
     """The same object on a small and on a large canvas, as commands of their own, at full resolution."""
-    rows, seconds = [], []
-    for shape in ((525, 700), (3072, 4096)):
-        image, mask = resize(painting, shape), _square(shape, 300)
-        composite = np.where(mask[..., None] > 0, resize(painting[::-1, ::-1].copy(), shape), image)
-        wall, report = _run_command(image, composite, mask, ["--scale", "1", "--iterations", "10"])
-        seconds.append(report["seconds_per_evaluation"])
-        rows.append(f"| {shape[1]} x {shape[0]} | {seconds[-1] / seconds[0]:.2f} | {seconds[-1]:.2f} | "
-                    f"{report['peak_memory_bytes'] / 1e9:.2f} | {wall:.0f} |")  # fmt: skip
-    return _table(
+    shapes, options = ((525, 700), (3072, 4096)), ("--scale", "1", "--iterations", "10")
+    walls, reports = zip(*(run_command("harmonize", _pasted(painting, shape, 300), *options) for shape in shapes))
+    seconds = [report["seconds_per_evaluation"] for report in reports]
+    rows = [
+        (f"{w} x {h}", f"{s / seconds[0]:.2f}", f"{s:.2f}", f"{report['peak_memory_bytes'] / 1e9:.2f}", f"{wall:.0f}")
+        for (h, w), s, report, wall in zip(shapes, seconds, reports, walls)
+    ]
+    return markdown_table(
         "An object of 300 x 300 on two canvases",
         "`harmonize --scale 1`, 10 iterations.",
-        "| canvas | s per evaluation / small canvas | s per evaluation | peak memory, GB | whole command, s |",
+        "canvas | s an evaluation / on the small one | s an evaluation | peak memory, GB | whole command, s",
         rows,
     )
 
 
 def command(painting: np.ndarray) -> str:
-    """From the command to the first evaluation, and a run of the paper's size."""
-    mask = _square(painting.shape[:2], 250)
-    composite = np.where(mask[..., None] > 0, painting[::-1, ::-1], painting)
-    first, _ = _run_command(painting, composite, mask, ["--iterations", "0"])
-    _, report = _run_command(painting, composite, mask, ["--iterations", "10"])
-    row = f"| {first:.1f} | {report['peak_memory_bytes'] / 1e9:.2f} |"
-    return _table(
+    """From the command to the first evaluation, and the memory of a run of the paper's size."""
+    images = _pasted(painting, painting.shape[:2], 250)
+    (wall,) = alternate(lambda: run_command("harmonize", images, "--iterations", "0")[0], repeats=3)
+    report = run_command("harmonize", images, "--iterations", "10")[1]
+    return markdown_table(
         "`harmonize` at half resolution of 700 x 525",
-        "The whole command with `--iterations 0` (start, weights, matching, one evaluation, writing); peak of a run.",
-        "| command, s | peak memory, GB |",
-        [row],
+        "The whole command with `--iterations 0`: start, weights, matching, one evaluation, writing. Peak of a run.",
+        "whole command, s | peak memory, GB",
+        [(f"{wall:.1f}", f"{report['peak_memory_bytes'] / 1e9:.2f}")],
     )
 
 
 def coarse_to_fine(painting: np.ndarray) -> str:
     """How long until the loss of plain L-BFGS after 300 iterations is reached when coarser scales come first."""
-    mask = _square(painting.shape[:2], 250)
-    composite = np.where(mask[..., None] > 0, painting[::-1, ::-1], painting)
-    plain = harmonize(painting, composite, mask, replace(PAPER, iterations=300), weights=weights()).report
-    settings = replace(PAPER, iterations=100, coarse_to_fine=2)
-    staged = harmonize(painting, composite, mask, settings, weights=weights()).report
-    target, finest = plain["loss"]["final"]["total"], max(entry["stage"] for entry in staged["trace"])
-    rows, before = [], 0.0
-    for stage in range(finest + 1):
-        entries = [entry for entry in staged["trace"] if entry["stage"] == stage]
-        reached = next((entry["seconds"] for entry in entries if stage == finest and entry["loss"] <= target), None)
-        before += entries[-1]["seconds"] if reached is None else reached
+    images = _pasted(painting, painting.shape[:2], 250).values()
+    plain, staged = (
+        harmonize(*images, replace(PAPER, **changes), weights=weights()).report
+        for changes in ({"iterations": 300}, {"iterations": 150, "coarse_to_fine": 2})
+    )
+    target, last = plain["loss"]["final"]["total"], staged["trace"][-1]["stage"]
+    before = sum(entries[-1]["seconds"] for entries in _by_stage(staged["trace"])[:last])
+    reached = [entry["seconds"] for entry in _by_stage(staged["trace"])[last] if entry["loss"] <= target]
     whole = plain["trace"][-1]["seconds"]
-    rows.append(f"| {before / whole:.2f} | {'yes' if reached is not None else 'no'} | {before:.0f} | {whole:.0f} |")
-    return _table(
+    row = ("not reached", "", f"{whole:.0f}")
+    if reached:
+        row = (f"{(before + reached[0]) / whole:.2f}", f"{before + reached[0]:.0f}", f"{whole:.0f}")
+    return markdown_table(
         "Coarse to fine",
         f"Seconds of solving until `--coarse-to-fine 2` reaches the loss of 300 plain iterations ({target:.4g}).",
-        "| coarse to fine / plain | reached | s | plain, s |",
+        "coarse to fine / plain | s | plain, s",
+        [row],
+    )
+
+
+def memory(painting: np.ndarray) -> str:
+    """What `plan` predicts beside what runs took, each in a process of its own."""
+    rows = []
+    for application, side, scale in MEMORY_RUNS:
+        shape, part = (side * 3 // 4, side), side // 4
+        expected = estimate(application, shape, (part, part), replace(preset("paper", application), scale=scale))
+        measured = _measured_memory(application, painting, shape, part, scale)
+        ratio = expected.memory_bytes / measured
+        rows.append((application, f"{shape[1]} x {shape[0]}", f"{scale:g}", f"{ratio:.2f}",
+                     f"{expected.memory_bytes / 1e9:.2f}", f"{measured / 1e9:.2f}"))  # fmt: skip
+    return markdown_table(
+        "Memory, predicted by `plan` and measured",
+        "Objects and regions are squares of a quarter of the image's width.",
+        "application | size | scale | predicted / measured | predicted, GB | measured, GB",
         rows,
     )
 
 
-def _square(shape: tuple[int, int], side: int) -> np.ndarray:
-    """A mask: a square object in the middle."""
-    mask = np.zeros(shape, np.float32)
+def _measured_memory(application: str, painting: np.ndarray, shape: tuple[int, int], part: int, scale: float) -> int:
+    images, options = (
+        {"image": resize(painting, shape), "style": painting},
+        ["--scale", f"{scale:g}", "--iterations", "2"],
+    )
+    if application == "harmonize":
+        images = _pasted(painting, shape, part)
+    if application == "restyle-region":
+        options += ["--corners", "8,8", f"{7 + part},8", f"{7 + part},{7 + part}", f"8,{7 + part}"]
+    return run_command(application, images, *options)[1]["peak_memory_bytes"]
+
+
+def _base_network(content: np.ndarray, style: np.ndarray) -> Objective:
+    """The paper's base network on a whole image, compiled."""
+    problem = Problem(content, style, blank_image(content.shape[:2]), np.ones(content.shape[:2], np.float32))
+    objective = Objective(problem, Extractor(PAPER.layers, weights()), PAPER_BASE)
+    objective(objective.start)
+    return objective
+
+
+def _pasted(painting: np.ndarray, shape: tuple[int, int], side: int) -> dict[str, np.ndarray]:
+    """Background, composite and mask: a square of the painting turned round, in the middle of it."""
+    image, mask = resize(painting, shape), np.zeros(shape, np.float32)
     top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
     mask[top : top + side, left : left + side] = 1
-    return mask
+    return {"background": image, "composite": np.where(mask[..., None] > 0, image[::-1, ::-1], image), "mask": mask}
 
 
 def _seconds_per_evaluation(objective: Objective, iterations: int = 3) -> float:
@@ -165,47 +227,8 @@ def _seconds_per_evaluation(objective: Objective, iterations: int = 3) -> float:
     return outcome.seconds / outcome.evaluations
 
 
-def _matrix_product_speed(size: int = 2048) -> float:
-    """Floating-point operations a second of the backend's float32 matrix product."""
-    product = compiled(lambda matrix: ops.matmul(matrix, matrix), (size, size))
-    matrix = np.ones((size, size), np.float32)
-    product(matrix)
-    return 2 * size**3 / _seconds(lambda: product(matrix))
-
-
-def _run_command(background, composite, mask, options: list[str]) -> tuple[float, dict]:
-    """Wall seconds and report of `python -m reproduce harmonize`, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{name}.png" for name in ("background", "composite", "mask", "out")]
-        for path, image in zip(paths, (background, composite, mask)):
-            write_image(path, image)
-        arguments = [
-            sys.executable,
-            "-m",
-            "reproduce",
-            "harmonize",
-            *map(str, paths[:3]),
-            "-o",
-            str(paths[3]),
-            *options,
-        ]
-        seconds = _seconds(lambda: subprocess.run([*arguments, "--quiet"], check=True))
-        return seconds, json.loads(paths[3].with_suffix(".json").read_text())
-
-
-def _alternate(*measures: Callable[[], float]) -> list[float]:
-    """Each measure's median, all of them taken in turn, so that a busy machine is busy for all."""
-    return [float(np.median(values)) for values in zip(*[[measure() for measure in measures] for _ in range(REPEATS)])]
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
-def _table(title: str, text: str, header: str, rows: list[str]) -> str:
-    return "\n".join([f"## {title}\n\n{text}\n", header, "|---" * (header.count("|") - 1) + "|", *rows])
+def _by_stage(trace: list[dict]) -> list[list[dict]]:
+    return [[entry for entry in trace if entry["stage"] == stage] for stage in range(trace[-1]["stage"] + 1)]
 
 
 def _machine() -> str:

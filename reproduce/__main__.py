@@ -1,4 +1,4 @@
-"""The command line: python -m reproduce stylize | restyle-region | select | paste | harmonize."""
+"""The command line: python -m reproduce stylize | restyle-region | select | paste | harmonize | plan."""
 
 import argparse
 import re
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .images import check_output, read_image, read_mask, sha256, write_image
+from .architecture import MINIMUM_SIDE
+from .images import check_output, read_image, read_mask, sha256, size_text, write_image
 from .masks import feather, select
 from .regions import paste
 from .settings import PRESETS, Settings, preset
@@ -103,6 +104,21 @@ def _paste(options) -> int:
     return 0
 
 
+def _plan(options) -> int:
+    from .backend import matrix_product_speed
+    from .plan import estimate, seconds_per_evaluation
+
+    speed = matrix_product_speed()
+    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}")
+    for application, defaults in PRESETS[options.preset].items():
+        settings = replace(defaults, scale=options.scale or defaults.scale)
+        expected = estimate(application, options.size, options.object, settings)
+        seconds = seconds_per_evaluation(expected, speed)
+        print(f"{application:16}{size_text(expected.working_shape):>14}{expected.memory_bytes / 1e9:>11.2f} GB"
+              f"{seconds:>13.2f} s{seconds * settings.iterations / 60:>6.1f} min")  # fmt: skip
+    return 0
+
+
 class _Show:
     """Progress bars with the time left, notices, and the intermediate images of --save-every."""
 
@@ -188,6 +204,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", metavar="COMPOSITE.png", required=True)
     command.add_argument("--mask-output", metavar="MASK2.png", required=True, help="the pasted object's mask")
 
+    command = commands.add_parser("plan", help="say what runs would take, before anything is run")
+    command.set_defaults(run=_plan)
+    command.add_argument("--size", metavar="WxH", type=_size, required=True, help="of the input, pixels")
+    command.add_argument("--object", metavar="WxH", type=_size, default=(300, 300),
+                         help="of the object, or the region to restyle (default: 300x300)")  # fmt: skip
+    command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
+    command.add_argument("--scale", metavar="S", type=float, help="in place of the preset's")
+
     command = _application(commands, "harmonize", _harmonize, "make an object pasted into a painting look painted")
     command.add_argument("background", metavar="BACKGROUND", help="the painting")
     command.add_argument("composite", metavar="COMPOSITE", help="the painting with the object pasted")
@@ -238,6 +262,18 @@ def _settings(options) -> Settings:
     if options.save_every < 0:
         raise ValueError(f"Expected --save-every of 0 or more. Received: {options.save_every}")
     return replace(preset(options.preset, options.application), **given)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(height, width) of a size written WxH."""
+    try:
+        width, height = map(int, text.lower().split("x"))
+        if min(width, height) < MINIMUM_SIDE:
+            raise ValueError
+    except ValueError:
+        message = f"expected a size WxH of at least {MINIMUM_SIDE} pixels each, received {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+    return height, width
 
 
 def _point(text: str) -> tuple[float, float]:

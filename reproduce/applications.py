@@ -149,9 +149,14 @@ def restyle_region(
     report["inputs"] = {"image": array_sha256(image), "style": restyled.report["inputs"]["style"]}
     report["size"] = report["size"] | {"input": list(image.shape[1::-1]), "region": report["size"]["input"]}
     if background_style is not None and not report["interrupted"]:
-        rest = stylize(image, background_style, settings, weights=weights, on_progress=on_progress)
-        image, report["background"] = rest.image, rest.report
-        report["inputs"]["background_style"] = rest.report["inputs"]["style"]
+        try:
+            rest = stylize(image, background_style, settings, weights=weights, on_progress=on_progress)
+        except KeyboardInterrupt:  # before there was anything of the background: the region is kept
+            report["interrupted"] = True
+        else:
+            image, report["background"] = rest.image, rest.report
+            report["interrupted"] = rest.report["interrupted"]
+            report["inputs"]["background_style"] = rest.report["inputs"]["style"]
     alpha = feather(quadrilateral_mask(corners, image.shape[:2]), settings.feather)
     return Result(put_back(restyled.image, image, corners, alpha), report)
 
