@@ -34,6 +34,8 @@ def _make(options) -> int:
     for name in names:
         if name not in EXPERIMENTS:
             raise ValueError(f"Expected experiments out of {', '.join((*EXPERIMENTS, *GROUPS))}. Received: {name}")
+    if not names:
+        raise ValueError("Expected the name of an experiment (see --list). Received: none")
     from reproduce.backend import limit_gpu_memory
 
     from .materials import open_materials  # TensorFlow and all: only once the command is known to make sense
