@@ -1,26 +1,11 @@
 """Keras, and what a backend must do: start, compile, differentiate. Only here TensorFlow is named."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
+from .quiet import silent_stderr
 
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Keep native code off stderr: TensorFlow logs there while it loads, whatever its log level is set to."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-with _silent_stderr():
+with silent_stderr():  # TensorFlow logs while it loads, whatever its log level is set to
     import keras
     import tensorflow as tf
     from keras import ops

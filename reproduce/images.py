@@ -6,8 +6,7 @@ An image is float32 (height, width, 3), RGB in [0, 1]; a mask is float32 (height
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAXIMUM_PIXELS))  # read
 import cv2  # noqa: E402
 
 from .architecture import MINIMUM_SIDE  # noqa: E402
+from .quiet import silent_stderr  # noqa: E402
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -174,7 +174,7 @@ def _imdecode(encoded: np.ndarray, flags: int, path: Path) -> tuple[np.ndarray, 
     """The pixels as OpenCV gives them, and the file's EXIF block if it has one."""
     kinds, metadata = (), ()
     try:
-        with _silent_codecs():
+        with silent_stderr():  # the codecs complain there about a damaged file; our error says it
             image, kinds, metadata = cv2.imdecodeWithMetadata(encoded, flags) if encoded.size else (None, (), ())
     except cv2.error as error:
         if "IMAGE_PIXELS" in str(error) or "imageSize" in str(error) or "pixels <=" in str(error):
@@ -191,19 +191,6 @@ def _oriented(alpha: np.ndarray, exif: np.ndarray | None) -> np.ndarray:
         return alpha
     _, encoded = cv2.imencodeWithMetadata(".png", alpha, [cv2.IMAGE_METADATA_EXIF], [exif])
     return cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-
-
-@contextmanager
-def _silent_codecs() -> Iterator[None]:
-    """Keep from the terminal what the codecs, in C, write to it about a damaged file: the error says it."""
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _to_unit(pixels: np.ndarray, path: Path) -> np.ndarray:

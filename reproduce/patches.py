@@ -5,11 +5,12 @@ cosine of two patches counts the positions that both have, as DPH's does. The se
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
-from .backend import ops
+from .backend import as_tensor, ops
 
 CHUNK = 1 << 15  # positions of the painting compared at once: a query's products with them stay in a core's cache
 
@@ -98,7 +99,7 @@ def _search(features, wanted, tile, radius, memory) -> tuple[np.ndarray, np.ndar
     for start in range(reach, height * width - reach, length):
         stop = min(start + length, height * width - reach)
         rejected = np.flatnonzero(~candidate.ravel()[start:stop])
-        chunk = np.ascontiguousarray(flat[start - reach : stop + reach].T)
+        chunk = as_tensor(flat[start - reach : stop + reach].T)
         for row, column, products in _patch_products(features, wanted, chunk, radius, width):
             products *= inverse_norms[start:stop]
             products[rejected] = -np.inf
@@ -117,33 +118,62 @@ def _patch_products(features, wanted, chunk, radius, width) -> Iterator[tuple[in
     which serves d rows of queries, then over the d rows. Patches as long vectors would need d * d times as many
     multiplications.
     """
-    side, reach = 2 * radius + 1, radius * (width + 1)
-    count, inner = chunk.shape[1] - 2 * reach, chunk.shape[1] - 2 * radius
+    side, inner = 2 * radius + 1, chunk.shape[1] - 2 * radius
+    count = inner - 2 * radius * width
     column_sums = np.empty((side, wanted.shape[1], inner), np.float32)  # of the last d rows, a row at [row % side]
     products = np.empty(count, np.float32)
-    buffer = np.empty((wanted.shape[1] + side - 1, chunk.shape[1]), np.float32)
-    for row in range(len(features)):
-        around = wanted[max(row - side + 1, 0) : row + 1]  # the rows of queries whose patches hold this row
-        if not around.any():
-            continue
-        columns = np.flatnonzero(around.any(axis=0))
-        first, last = columns[0], columns[-1]
-        singles = np.matmul(features[row, first : last + side], chunk, out=buffer[: last + side - first])
+    for row, columns, singles in _single_products(features, wanted, chunk, side):
         for column in columns:
-            total = column_sums[row % side, column]
-            total[:] = singles[column - first, :inner]
-            for offset in range(1, side):
-                total += singles[column - first + offset, offset : offset + inner]
+            place = column - columns[0]
+            shifted = (singles[place + offset, offset : offset + inner] for offset in range(side))
+            _sum_into(column_sums[row % side, column], shifted)
         center = row - side + 1
         for column in np.flatnonzero(wanted[center]) if center >= 0 else ():
-            products[:] = column_sums[center % side, column, :count]
-            for offset in range(1, side):
-                products += column_sums[(center + offset) % side, column, offset * width : offset * width + count]
+            shifted = (
+                column_sums[(center + offset) % side, column, offset * width : offset * width + count]
+                for offset in range(side)
+            )
+            _sum_into(products, shifted)
             yield center, column, products
+
+
+def _single_products(features, wanted, chunk, side) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(row, its columns that queries need, products (columns and d - 1 more, positions)) for each row that is needed.
+
+    A row's matrix product runs in the background while the one before it is being summed.
+    """
+    needed = []
+    for row in range(len(features)):
+        around = wanted[max(row - side + 1, 0) : row + 1]  # the rows of queries whose patches hold this row
+        if around.any():
+            needed.append((row, np.flatnonzero(around.any(axis=0))))
+
+    def multiply(row, columns):
+        return ops.convert_to_numpy(ops.matmul(features[row, columns[0] : columns[-1] + side], chunk))
+
+    with ThreadPoolExecutor(1) as background:
+        coming = background.submit(multiply, *needed[0]) if needed else None
+        for number, (row, columns) in enumerate(needed):
+            singles = coming.result()
+            if number + 1 < len(needed):
+                coming = background.submit(multiply, *needed[number + 1])
+            yield row, columns, singles
+
+
+def _sum_into(out: np.ndarray, summands: Iterator[np.ndarray]) -> None:
+    """Add up arrays of one shape, passing over `out` once less than copying the first would."""
+    first = next(summands)
+    second = next(summands, None)
+    if second is None:
+        out[:] = first
+        return
+    np.add(first, second, out=out)
+    for summand in summands:
+        out += summand
 
 
 def _chunk_length(memory: int, columns: int, depth: int, radius: int, reach: int) -> int:
     """How many of the painting's positions to compare at once within `memory` bytes; at least one."""
     side = 2 * radius + 1
-    bytes_each = 4 * (side * columns + columns + 2 * radius + depth + 2)
+    bytes_each = 4 * (side * columns + 2 * (columns + 2 * radius) + depth + 2)
     return max(1, min(CHUNK, memory // bytes_each - 2 * reach))
