@@ -1,11 +1,11 @@
-# make demo | test | lint | figures: each sets up what it needs, on a machine with Python 3.11 or newer.
+# make demo | test | lint | figures | smoke: each sets up what it needs, on a machine with Python 3.11 or newer.
 PYTHON ?= python3
 MATERIALS ?= demo
 OUTPUT ?= $(if $(filter demo,$(MATERIALS)),figures,output/figures)
 
 BIN := .venv/bin
 
-.PHONY: demo test lint figures clean
+.PHONY: demo test lint figures smoke clean
 
 demo: .venv/run
 	$(BIN)/python -m experiments demo --output figures
@@ -20,6 +20,9 @@ lint: .venv/dev
 
 figures: .venv/run
 	$(BIN)/python -m experiments figures --materials $(MATERIALS) --output $(OUTPUT)
+
+smoke: .venv/run
+	$(BIN)/python -m experiments figures table ablation --smoke --output output/smoke --cache output/smoke/cache
 
 .venv/run: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -6,7 +6,7 @@ of them was fitted to measured runs; `python -m experiments benchmark` prints th
 
 from typing import NamedTuple
 
-from .architecture import LAYERS, Rectangle, channels, operations_until, reach
+from .architecture import LAYERS, Rectangle, channels, field_of_view, operations_until, reach, stride
 from .features import TILE_SIDE
 from .images import scaled_shape
 from .settings import Settings
@@ -44,12 +44,13 @@ class Estimate(NamedTuple):
 
 
 # Fitted to measured peaks of the process, on Linux with TensorFlow 2.21 (the benchmark's table of memory).
-PROCESS_BYTES = 0.80e9  # Python, TensorFlow, the weights, and their reordered copies
-BYTES_PER_ACTIVATION_BYTE = 2.5  # an evaluation: what is kept for the gradient, frames, gradients
-FORWARD_BYTES_PER_PIXEL = 900  # the painting's features, tile by tile
-SHARE_OF_PRODUCT_SPEED = 0.8  # that convolutions reach
-OVERHEAD_SECONDS = 0.01
+PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
+BYTES_PER_ACTIVATION_BYTE = 2.6  # an evaluation: what is kept for the gradient, and the gradients
+FORWARD_BYTES_PER_PIXEL = 1100  # the painting's features, tile by tile
 BYTES_PER_PIXEL = 100  # full-size images and masks, of which a run holds several
+# Fitted likewise to evaluations: what convolutions reach of a matrix product's speed, and what else a call takes.
+SHARE_OF_PRODUCT_SPEED = 0.8
+OVERHEAD_SECONDS = 0.01
 
 
 def estimate(application: str, size: tuple[int, int], object_size: tuple[int, int], settings: Settings) -> Estimate:
@@ -70,10 +71,18 @@ def estimate(application: str, size: tuple[int, int], object_size: tuple[int, in
         top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
         pixels = Rectangle(top, left, top + height, left + width).clip(shape)
     flops, activation_bytes = work(shape, pixels, settings.layers)
-    tile_pixels = min(shape[0], 2 * TILE_SIDE) * min(shape[1], 2 * TILE_SIDE)
+    tile_pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
     stages = (FORWARD_BYTES_PER_PIXEL * tile_pixels, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
     memory = PROCESS_BYTES + BYTES_PER_PIXEL * size[0] * size[1] + max(stages)
     return Estimate(memory, flops, shape)
+
+
+def _tile_side(length: int, settings: Settings) -> int:
+    """The longest side of a tile of the painting, with what its features see around it."""
+    side = length if length < 2 * TILE_SIDE else TILE_SIDE + length % TILE_SIDE
+    deepest = settings.layers[-1]
+    margin = settings.patch_size // 2 * stride(deepest) - field_of_view(Rectangle(0, 0, 1, 1), deepest).top
+    return min(side + 2 * margin, length)
 
 
 def seconds_per_evaluation(expected: Estimate, product_speed: float) -> float:
