@@ -61,7 +61,11 @@ def save_json(path: Path, record: dict) -> None:
 
 def without_trace(report: dict) -> dict:
     """A run's report as a figure's record keeps it: the loss of every evaluation stays in the cache."""
-    return {key: value for key, value in report.items() if key != "trace"}
+    return {
+        key: without_trace(value) if isinstance(value, dict) else value
+        for key, value in report.items()
+        if key != "trace"
+    }
 
 
 def _lines(row: Mapping[str, np.ndarray], box: Rectangle | None):
