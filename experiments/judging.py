@@ -6,6 +6,7 @@ import numpy as np
 
 from reproduce import metrics
 from reproduce.features import Extractor
+from reproduce.images import to_bytes
 from reproduce.masks import feather, grow
 from reproduce.settings import PAPER
 
@@ -18,9 +19,9 @@ class Judgement:
 
     def __init__(self, case: Case):
         grown = feather(grow(case.mask, PAPER.grow), PAPER.feather)
-        self._judge = metrics.Judge(
-            case.background, case.composite, case.mask, grown, _extractor(), references=case.published
-        )
+        # Results are kept with 8 bits a channel, so a drawn scene is judged as its file would be.
+        painting, naive = (to_bytes(image).astype(np.float32) / 255 for image in (case.background, case.composite))
+        self._judge = metrics.Judge(painting, naive, case.mask, grown, _extractor(), references=case.published)
 
     def __call__(self, image: np.ndarray) -> dict[str, float]:
         return self._judge(image)

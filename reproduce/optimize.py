@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import Bounds
 from scipy.optimize import minimize as scipy_minimize
 
 LINE_SEARCH_STEPS = 20  # SciPy's default, stated because the limit on evaluations follows from it
@@ -78,7 +79,7 @@ def minimize(
                 start,
                 jac=True,
                 method="L-BFGS-B",
-                bounds=None if bounds is None else [bounds] * start.size,
+                bounds=None if bounds is None else Bounds(*(np.full(start.size, bound) for bound in bounds)),
                 callback=after_iteration,
                 options={
                     "maxiter": iterations,

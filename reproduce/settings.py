@@ -120,7 +120,7 @@ GATYS = replace(
     pooling="average",
     normalization="gatys",
     content_weight=1.0,
-    style_weight=1.0,
+    style_weight=1000.0,
     start="content",
 )
 
