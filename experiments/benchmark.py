@@ -11,7 +11,7 @@ import numpy as np
 
 from reproduce.applications import harmonize
 from reproduce.architecture import Rectangle
-from reproduce.backend import matrix_product_speed, ops, value_and_gradient
+from reproduce.backend import as_tensor, matrix_product_speed, ops, value_and_gradient
 from reproduce.features import Extractor, blank_image, features_within, to_network_input
 from reproduce.images import resize, write_atomically, write_image
 from reproduce.objective import Objective, Problem
@@ -109,11 +109,15 @@ def matching(painting: np.ndarray) -> str:
     wanted = np.zeros(whole.shape, bool)
     wanted[30:105, 40:115] = True  # a 300 pixel object
     windows = np.lib.stride_tricks.sliding_window_view
-    long_targets = windows(target, (3, 3), (0, 1)).reshape(wanted.size, -1)
-    long_queries = windows(query, (3, 3), (0, 1)).reshape(wanted.size, -1)[:500]
+    long_targets = as_tensor(windows(target, (3, 3), (0, 1)).reshape(wanted.size, -1).T)
+    long_queries = as_tensor(windows(query, (3, 3), (0, 1)).reshape(wanted.size, -1)[:500])
+
+    def product():
+        return ops.matmul(long_queries, long_targets)
+
     ours, long_vectors = alternate(
         lambda: seconds_of(lambda: Matches(query, wanted, 3).search(target)) / wanted.sum(),
-        lambda: seconds_of(lambda: (long_queries @ long_targets.T).argmax(axis=1)) / len(long_queries),
+        lambda: seconds_of(lambda: ops.convert_to_numpy(ops.argmax(product(), axis=1))) / len(long_queries),
     )
     seconds, long_seconds = ours * wanted.sum(), long_vectors * wanted.sum()
     return markdown_table(

@@ -7,6 +7,8 @@ import importlib
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# NumPy's and SciPy's vectors are short: threads gain them nothing, and spin idly where the convolutions want the cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter is not ours to print
 
 _EXPORTS = {
