@@ -3,13 +3,13 @@
 import numpy as np
 
 from reproduce.features import Extractor, blank_image
-from reproduce.images import resize, scaled_shape
+from reproduce.images import scaled_shape
 from reproduce.settings import preset
 
 from .drawing import save, without_trace
 from .runs import Runs, weights
 from .scenes import stylize_pair
-from .structure import draw_structure, feature_map
+from .structure import draw_structure, feature_maps
 
 
 def make(runs: Runs) -> None:
@@ -19,15 +19,13 @@ def make(runs: Runs) -> None:
     extractor = Extractor(settings.layers, weights())
     shape = scaled_shape(content.shape, settings.scale)
     images = {"content": content, "style": style, "output": result.image}
-    features = {label: extractor(resize(image, shape)) for label, image in images.items()}
-    rows = {layer: {label: feature_map(features[label][layer]) for label in features} for layer in settings.layers}
     figure = draw_structure(
         "Style transfer network",
         {"content image": content, "style image": style, "blank image, the start": blank_image(shape)},
         extractor,
         shape,
         settings,
-        rows,
+        feature_maps(extractor, images, shape),
         result.report["loss"],
         {"output": result.image},
     )

@@ -3,33 +3,30 @@
 import numpy as np
 
 from reproduce.features import Extractor
-from reproduce.images import resize, scaled_shape
+from reproduce.images import scaled_shape
 from reproduce.masks import feather
-from reproduce.regions import order_corners, quadrilateral_mask, straighten
+from reproduce.regions import quadrilateral_mask, straighten
 from reproduce.settings import preset
 
 from .drawing import save, without_trace
 from .runs import Runs, weights
-from .scenes import screen_scene
-from .structure import draw_structure, feature_map
+from .structure import draw_structure, feature_maps
 
 
 def make(runs: Runs) -> None:
-    scene, settings = screen_scene(), preset("paper", "restyle-region")
-    image, style = runs.shrink(scene.photograph), runs.shrink(scene.style)
-    corners = order_corners(scene.corners * image.shape[1] / scene.photograph.shape[1], image.shape[:2])
+    scene, settings = runs.screen(), preset("paper", "restyle-region")
+    image, style, corners = scene.photograph, scene.style, scene.corners
     result = runs.restyle_region("figure 2", image, style, corners, settings)
     straight = {"straightened": straighten(image, corners), "stylised": straighten(result.image, corners)}
     extractor = Extractor(settings.layers, weights())
     shape = scaled_shape(straight["straightened"].shape, settings.scale)
-    features = {label: extractor(resize(picture, shape)) for label, picture in straight.items()}
     figure = draw_structure(
         "Partial style transfer network",
         {"image; red: the selected area": _outlined(image, corners), "style image": style, **straight},
         extractor,
         shape,
         settings,
-        {layer: {label: feature_map(features[label][layer]) for label in features} for layer in settings.layers},
+        feature_maps(extractor, straight, shape),
         result.report["loss"],
         {
             "feathered edge": feather(quadrilateral_mask(corners, image.shape[:2]), settings.feather),

@@ -7,7 +7,7 @@ from reproduce.settings import preset
 
 from .drawing import save, without_trace
 from .runs import Runs, weights
-from .structure import draw_structure, feature_map
+from .structure import draw_structure, feature_maps
 
 
 def make(runs: Runs) -> None:
@@ -18,11 +18,7 @@ def make(runs: Runs) -> None:
     loose = feather(grow(case.mask, settings.grow), settings.feather)
     masks = masks_at_layers(resize(loose, shape), settings.layers, settings.mask_mode)
     images = {"painting": case.background, "pasted": case.composite, "output": result.image}
-    features = {label: extractor(resize(image, shape)) for label, image in images.items()}
-    rows = {
-        layer: {"mask": masks[layer]} | {label: feature_map(features[label][layer]) for label in features}
-        for layer in settings.layers
-    }
+    rows = {layer: {"mask": masks[layer]} | maps for layer, maps in feature_maps(extractor, images, shape).items()}
     figure = draw_structure(
         "Paste image harmonisation network",
         {"painting": case.background, "target: the object pasted": case.composite, "mask, grown": loose},

@@ -4,21 +4,19 @@ The paper's photograph is not published: this one is drawn (`experiments.scenes.
 """
 
 from reproduce.masks import feather
-from reproduce.regions import order_corners, quadrilateral_mask, straighten
+from reproduce.regions import quadrilateral_mask, straighten
 from reproduce.settings import preset
 
 from .drawing import panels, save, without_trace
 from .runs import Runs
-from .scenes import screen_scene
 
 
 def make(runs: Runs) -> None:
-    scene, settings = screen_scene(), preset("paper", "restyle-region")
-    image, style = runs.shrink(scene.photograph), runs.shrink(scene.style)
-    corners = order_corners(scene.corners * image.shape[1] / scene.photograph.shape[1], image.shape[:2])
+    scene, settings = runs.screen(), preset("paper", "restyle-region")
+    image, style, corners = scene.photograph, scene.style, scene.corners
     result = runs.restyle_region("screen", image, style, corners, settings)
     both = runs.restyle_region(
-        "screen and the rest", image, style, corners, settings, background_style=runs.shrink(scene.background_style)
+        "screen and the rest", image, style, corners, settings, background_style=scene.background_style
     )
     selected = feather(quadrilateral_mask(corners, image.shape[:2]), settings.feather)
     rows = [

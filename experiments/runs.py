@@ -1,7 +1,6 @@
 """Runs of the three applications, each kept in a cache under the hash of all that it was made from."""
 
 import ast
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -14,10 +13,12 @@ import numpy as np
 import reproduce
 from reproduce.applications import Progress, Result, harmonize, restyle_region, stylize
 from reproduce.images import read_image, resize, scaled_shape, write_atomically, write_image
+from reproduce.regions import order_corners
 from reproduce.settings import Settings
 from reproduce.weights import Weights, find_weights
 
 from .materials import Case, Materials
+from .scenes import ScreenScene, screen_scene
 
 SMOKE_SIDE, SMOKE_ITERATIONS, SMOKE_CASES = 224, 2, 2
 PAPER_CASE = "4"
@@ -65,6 +66,14 @@ class Runs:
         images = {role: self.shrink(getattr(case, role)) for role in ("background", "composite", "mask")}
         return replace(case, **images, published={name: self.shrink(image) for name, image in case.published.items()})
 
+    def screen(self) -> ScreenScene:
+        """The photograph with a screen, its corners in the order of an upright rectangle's."""
+        scene = screen_scene()
+        images = {name: self.shrink(getattr(scene, name)) for name in ("photograph", "style", "background_style")}
+        photograph = images["photograph"]
+        corners = scene.corners * photograph.shape[1] / scene.photograph.shape[1]
+        return replace(scene, **images, corners=order_corners(corners, photograph.shape[:2]))
+
     def shrink(self, image: np.ndarray) -> np.ndarray:
         """The image as experiments use it: as it is, or small in a smoke test."""
         share = SMOKE_SIDE / max(image.shape[:2])
@@ -104,7 +113,7 @@ def weights() -> Weights:
 
 def _key(application: str, settings: Settings, inputs: list) -> str:
     digest = hashlib.sha256()
-    for part in (application, json.dumps(dataclasses.asdict(settings)), weights().sha256, method_hash()):
+    for part in (application, json.dumps(settings.as_dict()), weights().sha256, method_hash()):
         digest.update(part.encode())
     for array in inputs:
         digest.update(np.ascontiguousarray(array).tobytes())

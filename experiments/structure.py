@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from reproduce.architecture import operations_until
 from reproduce.features import Extractor
+from reproduce.images import resize
 from reproduce.settings import Settings
 
 from .drawing import show
@@ -49,6 +50,14 @@ def feature_map(features: np.ndarray) -> np.ndarray:
     """Features (h, w, C) as a picture (h, w): their mean over channels, from 0 to 1."""
     mean = features.mean(axis=-1)
     return (mean - mean.min()) / max(float(np.ptp(mean)), 1e-9)
+
+
+def feature_maps(
+    extractor: Extractor, images: Mapping[str, np.ndarray], shape: tuple[int, int]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Layer -> label -> feature map, of images brought to the (height, width) that the network ran on."""
+    features = {label: extractor(resize(image, shape)) for label, image in images.items()}
+    return {layer: {label: feature_map(features[label][layer]) for label in features} for layer in extractor.layers}
 
 
 def _stack(part, images: Mapping[str, np.ndarray]) -> None:

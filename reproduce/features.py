@@ -41,7 +41,6 @@ class Extractor:
 
     def __init__(self, layers: Sequence[str], weights: Weights | None = None, pooling: str = "max", width: float = 1.0):
         self.layers = tuple(layers)
-        self.weights = weights
         self.steps = [(o, _keras_layer(o, pooling, width)) for o in operations_until(self.layers)]
         image = features = keras.Input((None, None, 3))
         outputs = {}
