@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from .quiet import silent_stderr
 
 with silent_stderr():  # TensorFlow logs while it loads, whatever its log level is set to
@@ -13,7 +15,16 @@ with silent_stderr():  # TensorFlow logs while it loads, whatever its log level 
     tf.config.list_physical_devices()  # looks for GPUs now, and complains now
 tf.get_logger().setLevel("ERROR")  # each problem compiles its own function: no mistake, as its warning would have it
 
-__all__ = ["as_tensor", "compiled", "keras", "limit_gpu_memory", "matrix_product_speed", "ops", "value_and_gradient"]
+__all__ = [
+    "as_array",
+    "as_tensor",
+    "compiled",
+    "keras",
+    "limit_gpu_memory",
+    "matrix_product_speed",
+    "ops",
+    "value_and_gradient",
+]
 
 
 def limit_gpu_memory(gigabytes: float) -> None:
@@ -35,6 +46,11 @@ def as_tensor(array):
     A compiled function refers to a tensor, but writes an array into its graph, and copies that several times over.
     """
     return ops.convert_to_tensor(array, dtype=keras.config.floatx())
+
+
+def as_array(tensor):
+    """A tensor's values as a read-only NumPy array: not a copy, as `convert_to_numpy` makes, where the CPU holds them."""
+    return np.asarray(memoryview(tensor))
 
 
 def compiled(function: Callable, shape: tuple[int | None, ...]) -> Callable:

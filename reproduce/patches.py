@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from .backend import as_tensor, ops
+from .backend import as_array, as_tensor, ops
 
-CHUNK = 1 << 15  # positions of the painting compared at once: a query's products with them stay in a core's cache
+CHUNK = 1 << 13  # positions of the painting compared at once
+WORKERS = 3  # chunks compared at once: while some are summed, the matrix product of another has a core
+ROWS, COLUMNS = 8, 32  # of queries in one matrix product, and in one sum: many for speed, few for the caches
 
 
 class Matches:
@@ -92,72 +94,81 @@ def _search(features, wanted, tile, radius, memory) -> tuple[np.ndarray, np.ndar
     candidate[radius : height - radius, radius : width - radius] = True
     flat = tile.reshape(-1, depth)
     reach = radius * (width + 1)  # from a patch's centre to its corner, in flat positions
+    memory -= norms.nbytes + inverse_norms.nbytes + candidate.nbytes
+    length = _chunk_length(memory // WORKERS, wanted.shape[1], depth, radius, reach)
+
+    def search_chunk(start):
+        centers = slice(start, min(start + length, height * width - reach))
+        chunk = as_tensor(flat[centers.start - reach : centers.stop + reach].T)
+        rejected = np.flatnonzero(~candidate.ravel()[centers])
+        scores, best = _best_in_chunk(features, wanted, chunk, inverse_norms[centers], rejected, radius, width)
+        return scores, best + start
+
     scores = np.full(wanted.shape, -np.inf, np.float32)
     centers = np.zeros(wanted.shape, np.int64)
-    memory -= norms.nbytes + inverse_norms.nbytes + candidate.nbytes
-    length = _chunk_length(memory, wanted.shape[1], depth, radius, reach)
-    for start in range(reach, height * width - reach, length):
-        stop = min(start + length, height * width - reach)
-        rejected = np.flatnonzero(~candidate.ravel()[start:stop])
-        chunk = as_tensor(flat[start - reach : stop + reach].T)
-        for row, column, products in _patch_products(features, wanted, chunk, radius, width):
-            products *= inverse_norms[start:stop]
-            products[rejected] = -np.inf
-            index = products.argmax()
-            if products[index] > scores[row, column]:
-                scores[row, column], centers[row, column] = products[index], start + index
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for chunk_scores, chunk_centers in pool.map(search_chunk, range(reach, height * width - reach, length)):
+            better = chunk_scores > scores
+            scores[better], centers[better] = chunk_scores[better], chunk_centers[better]
     return scores[wanted], centers[wanted]
 
 
-def _patch_products(features, wanted, chunk, radius, width) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(row, column, dot products with the chunk's patches) for each query; the products' buffer is used again.
+def _best_in_chunk(features, wanted, chunk, inverse_norms, rejected, radius, width) -> tuple[np.ndarray, np.ndarray]:
+    """For each query (h, w) the largest product with one of the chunk's patches over that's norm, and its place there.
 
     A patch's dot product is the sum, over its d x d positions, of the dot products of single positions. One matrix
-    product gives those for a row of queries. With positions numbered row by row, a step to the next column is 1 in both
-    images and a step to the next row is one row's width, so what is added are shifted copies: first over the d columns,
-    which serves d rows of queries, then over the d rows. Patches as long vectors would need d * d times as many
-    multiplications.
+    product gives those for some rows of queries. With positions numbered row by row, a step to the next column is 1 in
+    both images and a step to the next row is one row's width, so what is added are shifted copies: first over the d
+    columns, which serves d rows of queries, then over the d rows. Patches as long vectors would need d * d times as
+    many multiplications.
     """
-    side, inner = 2 * radius + 1, chunk.shape[1] - 2 * radius
-    count = inner - 2 * radius * width
+    side, inner, count = 2 * radius + 1, chunk.shape[1] - 2 * radius, len(inverse_norms)
+    scores = np.full(wanted.shape, -np.inf, np.float32)
+    places = np.zeros(wanted.shape, np.int64)
     column_sums = np.empty((side, wanted.shape[1], inner), np.float32)  # of the last d rows, a row at [row % side]
-    products = np.empty(count, np.float32)
+    products = np.empty((COLUMNS, count), np.float32)
     for row, columns, singles in _single_products(features, wanted, chunk, side):
-        for column in columns:
-            place = column - columns[0]
-            shifted = (singles[place + offset, offset : offset + inner] for offset in range(side))
-            _sum_into(column_sums[row % side, column], shifted)
+        for block in _blocks(columns):
+            first, last = block.start - columns.start, block.stop - columns.start
+            shifted = (singles[first + k : last + k, k : k + inner] for k in range(side))
+            _sum_into(column_sums[row % side, block.start : block.stop], shifted)
         center = row - side + 1
-        for column in np.flatnonzero(wanted[center]) if center >= 0 else ():
-            shifted = (
-                column_sums[(center + offset) % side, column, offset * width : offset * width + count]
-                for offset in range(side)
-            )
-            _sum_into(products, shifted)
-            yield center, column, products
+        for block in _blocks(_span(wanted[center])) if center >= 0 else ():
+            sums = column_sums[:, block.start : block.stop]
+            shifted = (sums[(center + k) % side, :, k * width : k * width + count] for k in range(side))
+            found = products[: len(block)]
+            _sum_into(found, shifted)
+            found *= inverse_norms
+            found[:, rejected] = -np.inf
+            best = found.argmax(axis=1)
+            places[center, block] = best
+            scores[center, block] = found[np.arange(len(block)), best]
+    return scores, places
 
 
-def _single_products(features, wanted, chunk, side) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(row, its columns that queries need, products (columns and d - 1 more, positions)) for each row that is needed.
-
-    A row's matrix product runs in the background while the one before it is being summed.
-    """
+def _single_products(features, wanted, chunk, side) -> Iterator[tuple[int, range, np.ndarray]]:
+    """(row, the columns that queries need, products (columns and d - 1 more, positions)) for each row that is needed."""
     needed = []
     for row in range(len(features)):
-        around = wanted[max(row - side + 1, 0) : row + 1]  # the rows of queries whose patches hold this row
-        if around.any():
-            needed.append((row, np.flatnonzero(around.any(axis=0))))
-
-    def multiply(row, columns):
-        return ops.convert_to_numpy(ops.matmul(features[row, columns[0] : columns[-1] + side], chunk))
-
-    with ThreadPoolExecutor(1) as background:
-        coming = background.submit(multiply, *needed[0]) if needed else None
-        for number, (row, columns) in enumerate(needed):
-            singles = coming.result()
-            if number + 1 < len(needed):
-                coming = background.submit(multiply, *needed[number + 1])
+        columns = _span(wanted[max(row - side + 1, 0) : row + 1].any(axis=0))  # of the queries that hold this row
+        if columns:
+            needed.append((row, columns))
+    for first in range(0, len(needed), ROWS):
+        batch = needed[first : first + ROWS]
+        parts = [features[row, columns.start : columns.stop + side - 1] for row, columns in batch]
+        products = as_array(ops.matmul(np.concatenate(parts), chunk))
+        for (row, columns), singles in zip(batch, np.split(products, np.cumsum([len(part) for part in parts])[:-1])):
             yield row, columns, singles
+
+
+def _span(flags: np.ndarray) -> range:
+    """From the first true to the last."""
+    places = np.flatnonzero(flags)
+    return range(places[0], places[-1] + 1) if len(places) else range(0)
+
+
+def _blocks(columns: range) -> list[range]:
+    return [columns[first : first + COLUMNS] for first in range(0, len(columns), COLUMNS)]
 
 
 def _sum_into(out: np.ndarray, summands: Iterator[np.ndarray]) -> None:
@@ -175,5 +186,5 @@ def _sum_into(out: np.ndarray, summands: Iterator[np.ndarray]) -> None:
 def _chunk_length(memory: int, columns: int, depth: int, radius: int, reach: int) -> int:
     """How many of the painting's positions to compare at once within `memory` bytes; at least one."""
     side = 2 * radius + 1
-    bytes_each = 4 * (side * columns + 2 * (columns + 2 * radius) + depth + 2)
+    bytes_each = 4 * (side * columns + ROWS * (columns + 2 * radius) + depth + COLUMNS)
     return max(1, min(CHUNK, memory // bytes_each - 2 * reach))

@@ -151,8 +151,10 @@ def test_chunks_of_any_length_find_the_same(random, size, monkeypatch):
     whole = match(features, wanted, painting, size)
     tiny = match(features, wanted, painting, size, memory=1)
     np.testing.assert_array_equal(tiny.positions, whole.positions)
-    for length in (2, 7, 31):
+    for length, rows, columns in ((2, 8, 32), (7, 2, 3), (31, 1, 1)):
         monkeypatch.setattr(patches, "CHUNK", length)
+        monkeypatch.setattr(patches, "ROWS", rows)
+        monkeypatch.setattr(patches, "COLUMNS", columns)
         chunked = match(features, wanted, painting, size)
         np.testing.assert_allclose(chunked.scores, whole.scores, rtol=1e-6)
         np.testing.assert_array_equal(chunked.positions, whole.positions)
