@@ -49,7 +49,7 @@ def as_tensor(array):
 
 
 def as_array(tensor):
-    """A tensor's values as a read-only NumPy array: not a copy, as `convert_to_numpy` makes, where the CPU holds them."""
+    """A tensor's values as a read-only NumPy array, without the copy that `convert_to_numpy` makes on a CPU."""
     return np.asarray(memoryview(tensor))
 
 

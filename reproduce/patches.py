@@ -147,7 +147,7 @@ def _best_in_chunk(features, wanted, chunk, inverse_norms, rejected, radius, wid
 
 
 def _single_products(features, wanted, chunk, side) -> Iterator[tuple[int, range, np.ndarray]]:
-    """(row, the columns that queries need, products (columns and d - 1 more, positions)) for each row that is needed."""
+    """(row, the columns that queries need, products (columns and d - 1 more, positions)), for each needed row."""
     needed = []
     for row in range(len(features)):
         columns = _span(wanted[max(row - side + 1, 0) : row + 1].any(axis=0))  # of the queries that hold this row
