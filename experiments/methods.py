@@ -38,6 +38,11 @@ def paper_full(runs: Runs, case: Case) -> Made:
     return _made(runs.harmonize(case, replace(preset("paper", "harmonize"), scale=1.0)))
 
 
+def refined(runs: Runs, case: Case) -> Made:
+    """Beyond the paper: the `refined` preset, at full resolution."""
+    return _made(runs.harmonize(case, preset("refined", "harmonize")))
+
+
 def first_pass(runs: Runs, case: Case) -> Made | None:
     """The published result of Deep Painterly Harmonization's first pass, where at hand."""
     return (case.published["first_pass"], None) if "first_pass" in case.published else None
@@ -53,5 +58,5 @@ def _made(result) -> Made:
 
 
 METHODS: dict[str, Callable[[Runs, Case], Made | None]] = {
-    method.__name__: method for method in (naive, gatys, base, paper, paper_full, first_pass, final)
+    method.__name__: method for method in (naive, gatys, base, paper, paper_full, refined, first_pass, final)
 }

@@ -23,8 +23,8 @@ from .scenes import ScreenScene, screen_scene
 SMOKE_SIDE, SMOKE_ITERATIONS, SMOKE_CASES = 224, 2, 2
 PAPER_CASE = "4"
 # What a result depends on; the rest of the package reads, shows and judges.
-METHOD = ("applications", "architecture", "features", "images", "losses", "masks", "objective", "optimize", "patches",
-          "regions")  # fmt: skip
+METHOD = ("applications", "architecture", "correspondence", "features", "images", "losses", "masks", "objective",
+          "optimize", "patches", "refine", "regions")  # fmt: skip
 
 
 @dataclass(frozen=True)

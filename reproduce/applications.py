@@ -13,6 +13,7 @@ from .images import check_image, check_same_size, resize, scaled_shape, size_tex
 from .masks import check_mask, feather, grow
 from .objective import Objective, Problem
 from .optimize import STOPPED_BY_USER, Outcome, minimize
+from .refine import match_grain, recolor, smooth_colors
 from .regions import blend, order_corners, put_back, quadrilateral_mask, straighten
 from .report import array_sha256, environment, peak_memory, reset_peak_memory
 from .settings import PAPER, PAPER_BASE, Settings
@@ -75,7 +76,12 @@ def stylize(
     largest = max(content.shape) * settings.style_scale / max(style.shape)
     style = resize(style, scaled_shape(style.shape, largest)) if largest != 1 else style
     mask = np.ones(content.shape[:2], np.float32)
-    return run.solve(content, style, mask, finish=lambda image: image)
+
+    def finish(image):
+        image = smooth_colors(image, settings.smooth_colors) if settings.smooth_colors else image
+        return weaken(image, content, settings.strength)
+
+    return run.solve(content, style, mask, finish)
 
 
 def harmonize(
@@ -112,7 +118,14 @@ def harmonize(
     alpha = feather(mask, settings.feather)
     loose = feather(grow(mask, settings.grow), settings.feather)
     content = np.where(loose[..., None] > 0, composite, background)
-    return run.solve(content, background, loose, finish=lambda image: blend(image, background, alpha))
+    naive = np.where(alpha[..., None] > 0, composite, background)
+
+    def finish(image):
+        image = smooth_colors(image, settings.smooth_colors) if settings.smooth_colors else image
+        image = match_grain(image, background, mask > 0.5, loose == 0) if settings.match_grain else image
+        return weaken(blend(image, background, alpha), naive, settings.strength)
+
+    return run.solve(content, background, loose, finish)
 
 
 def restyle_region(
@@ -161,6 +174,12 @@ def restyle_region(
     return Result(put_back(restyled.image, image, corners, alpha), report)
 
 
+def weaken(result: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:
+    """The result at strength 1, the original at 0, a mixture between; where both are the same they stay so."""
+    mixture = np.float32(strength) * result + np.float32(1 - strength) * original
+    return np.where(result == original, original, mixture)
+
+
 class _Run:
     """One optimisation from full-size images to a full-size result, with its report."""
 
@@ -183,11 +202,16 @@ class _Run:
             self._check_working_size(shape, scale)
             # A further stage at the same scale is there to match again, on what has been reached.
             again = image is not None and image.shape[:2] == shape
+            target, working_mask = resize(content, shape), resize(mask, shape)
+            start = self._start(content, style, shape) if image is None else resize(image, shape)
+            if self.settings.recolor and image is not None and not again:
+                recolored, start = recolor(image, target, self.settings.smooth_colors)
+                target = np.where(working_mask[..., None] > 0, recolored, target)
             working = Problem(
-                content=resize(content, shape),
+                content=target,
                 style=resize(style, scaled_shape(style.shape[:2], scale)),
-                start=self._start(content, style, shape) if image is None else resize(image, shape),
-                mask=resize(mask, shape),
+                start=start,
+                mask=working_mask,
                 query=image if again else None,
             )
             try:

@@ -1,8 +1,9 @@
 """The paper's equations: one function each, pure, over features (h, w, C) of one layer and a mask (h, w) in [0, 1].
 
-Each knows three normalisations. "sum" is what equations 1 to 4 print. "mean" divides as the published code of DPH does,
-which the paper's weights 1 : 0.05 belong to. "gatys" divides as Gatys et al. 2016. All sums run in float64: in float32
-their rounding would tell L-BFGS that it had converged.
+Each knows four normalisations. "sum" is what equations 1 to 4 print. "mean" divides as the published code of DPH does,
+which the paper's weights 1 : 0.05 belong to. "gatys" divides as Gatys et al. 2016. "relative" divides by what the
+target alone gives, so that weights mean the same at every layer and size. All sums run in float64: in float32 their
+rounding would tell L-BFGS that it had converged.
 """
 
 from .backend import ops
@@ -15,16 +16,18 @@ def content_loss(features, target, mask, positions: int, normalization: str):
         features, target: (h, w, C).
         mask: (h, w), the weight m of each position.
         positions: positions of the layer in the whole image. DPH's mean runs over all of them, inside the mask or not.
-        normalization: "sum", "mean" or "gatys" (which is "sum" here).
+        normalization: "sum", "mean", "relative" or "gatys" (which is "sum" here).
     """
     total = _sum(ops.square(features - target) * mask[..., None])
+    if normalization == "relative":
+        return _share(total, _sum(ops.square(target) * mask[..., None]))
     return total / (positions * features.shape[-1]) if normalization == "mean" else total / 2
 
 
 def gram_matrix(features, mask, normalization: str):
     """Equation 2: inner products of the channels of masked features, (C, C).
 
-    "mean" divides by the sum of the mask over positions and channels, "gatys" by that over positions.
+    "mean" divides by the sum of the mask over positions and channels, "gatys" and "relative" by that over positions.
 
     Args:
         features: (h, w, C), or (n, C) with a mask (n,).
@@ -37,16 +40,20 @@ def gram_matrix(features, mask, normalization: str):
     product = ops.matmul(ops.transpose(ops.stop_gradient(masked)), masked)
     gram = 2 * product - ops.stop_gradient(product)
     size = ops.sum(mask)
-    return gram / {"sum": 1.0, "mean": size * channels, "gatys": size}[normalization]
+    return gram / {"sum": 1.0, "mean": size * channels, "gatys": size, "relative": size}[normalization]
 
 
 def gram_distance(gram, target, normalization: str):
     """Equation 3 for one layer: ||G - A||^2; "mean": over C^2 entries; "gatys": over 4 C^2, its equation 4.
 
+    "relative" is ||G - A||^2 / ||A||^2.
+
     Args:
         gram, target: (C, C), of the same normalisation.
     """
     entries = gram.shape[0] ** 2
+    if normalization == "relative":
+        return _share(_sum(ops.square(gram - target)), _sum(ops.square(target)))
     return _sum(ops.square(gram - target)) / {"sum": 1, "mean": entries, "gatys": 4 * entries}[normalization]
 
 
@@ -54,7 +61,8 @@ def patch_gram_distance(patches, targets, mask, normalization: str):
     """Equation 4 for one layer, with the matches given: sum_p m_p ||G(P_p) - G(P'_p)||^2, a Gram matrix per patch.
 
     The C x C matrices are never formed: for A, B of (d d, C), ||A'A - B'B||^2 = ||AA'||^2 - 2 ||AB'||^2 + ||BB'||^2.
-    "mean" and "gatys" divide as for one layer's Gram matrix, with d d positions, and average over p.
+    "mean" and "gatys" divide as for one layer's Gram matrix, with d d positions, and average over p; "relative" divides
+    by sum_p m_p ||G(P'_p)||^2.
 
     Args:
         patches, targets: (n, d d, C).
@@ -62,8 +70,10 @@ def patch_gram_distance(patches, targets, mask, normalization: str):
     """
     positions, channels = patches.shape[1:]
     distances = _squared_products(patches, patches) - 2 * _squared_products(patches, targets)
-    distances = distances + _squared_products(targets, targets)
-    total = _sum(distances * ops.cast(mask, "float64"))
+    norms, mask = _squared_products(targets, targets), ops.cast(mask, "float64")
+    total = _sum((distances + norms) * mask)
+    if normalization == "relative":
+        return _share(total, _sum(norms * mask))
     if normalization == "sum":
         return total
     gram_size = positions * (channels if normalization == "mean" else 1)
@@ -71,8 +81,26 @@ def patch_gram_distance(patches, targets, mask, normalization: str):
     return total / (gram_size**2 * entries * _sum(mask))
 
 
+def sliced_wasserstein_distance(features, target, directions):
+    """Squared sliced 2-Wasserstein distance of two sets (Heitz et al. 2021, equation 3), over the target's energy.
+
+    Along a direction the best assignment of two sets of numbers is that of their sorted orders.
+
+    Args:
+        features: (n, C), a set: their order does not count.
+        target: (K, n), another set's `sorted_projections`.
+        directions: (C, K), of unit length.
+    """
+    return _share(_sum(ops.square(sorted_projections(features, directions) - target)), _sum(ops.square(target)))
+
+
+def sorted_projections(features, directions):
+    """Features (n, C) along each of the directions (C, K), sorted: (K, n)."""
+    return ops.sort(ops.transpose(ops.matmul(features, directions)), axis=-1)
+
+
 def total_variation(image, free, normalization: str):
-    """Half the squared differences of neighbouring pixels, of which at least one is free; "mean": over free values.
+    """Half the squared differences of neighbouring pixels, one of them free at least; but for "sum" over free values.
 
     As DPH, which uses it against noise; the paper names none.
 
@@ -90,6 +118,11 @@ def _squared_products(first, second):
     """||A B'||^2 of each pair: (n, k, C), (n, k, C) -> (n,)."""
     products = ops.matmul(first, ops.transpose(second, (0, 2, 1)))
     return ops.sum(ops.square(ops.cast(products, "float64")), axis=(1, 2))
+
+
+def _share(part, whole):
+    """part / whole; where features are all dead, and the whole is 0, a large number instead of infinity."""
+    return part / ops.maximum(whole, 1e-12)
 
 
 def _sum(values):

@@ -1,20 +1,31 @@
 """A problem (images, mask, settings) as a function: the loss and its gradient over the free pixels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .architecture import Rectangle, feature_shape, reach
+from .architecture import Rectangle, feature_shape, reach, stride
 from .backend import as_tensor, keras, ops, value_and_gradient
+from .correspondence import carry, gather
 from .features import ActiveNetwork, Extractor, Tile, features_within, painting_tiles, window_around
 from .images import size_text
-from .losses import content_loss, gram_distance, gram_matrix, patch_gram_distance, total_variation
+from .losses import (
+    content_loss,
+    gram_distance,
+    gram_matrix,
+    patch_gram_distance,
+    sliced_wasserstein_distance,
+    sorted_projections,
+    total_variation,
+)
 from .masks import bounding_box, masks_at_layers
 from .patches import Matches, patches_of
 from .settings import Settings
 
 Report = Callable[[str, float], None]  # a stage's name, and the share of it that is done
+FAINTEST_VARIATION = 1 / 255**2  # that of neighbours a grey level apart: a blank style image has none of its own
+SORTED_NUMBERS = 1 << 20  # projections of one layer that an evaluation sorts, about 50 ms
 Term = Callable[[dict, object], object]  # features by layer, free rectangle of the image -> one summand of the loss
 
 
@@ -74,7 +85,7 @@ class Objective:
         if settings.style_weight:
             terms |= _style_terms(query, masks, problem.style, extractor, settings, report)
         if settings.tv_weight:
-            terms["total variation"] = _variation_term(problem.content, self._pixels, free, settings)
+            terms["total variation"] = _variation_term(problem, self._pixels, free, settings)
         window = window_around(cells, shape)
         pixels = self._pixels.shift(-window.top, -window.left)
         network = ActiveNetwork(extractor, problem.content[window.slices], pixels)
@@ -121,8 +132,15 @@ def _content_term(layer: str, content: Tile, mask: np.ndarray, shape: tuple[int,
     )
 
 
-def _variation_term(content: np.ndarray, pixels: Rectangle, free: np.ndarray, settings: Settings) -> Term:
-    """Total variation of the free pixels; their neighbours outside the rectangle are the content image's."""
+def _variation_term(problem: Problem, pixels: Rectangle, free: np.ndarray, settings: Settings) -> Term:
+    """Total variation of the free pixels; their neighbours outside the rectangle are the content image's.
+
+    With "relative" it is that of the style image: a smooth painting allows less of it than a rough one.
+    """
+    content, weight = problem.content, settings.tv_weight
+    if settings.normalization == "relative":
+        own = total_variation(as_tensor(problem.style), as_tensor(np.ones(problem.style.shape[:2])), "mean")
+        weight /= max(float(own), FAINTEST_VARIATION)
     around = pixels.grow(1).clip(content.shape[:2])
     rows = (pixels.top - around.top, around.bottom - pixels.bottom)
     columns = (pixels.left - around.left, around.right - pixels.right)
@@ -132,7 +150,7 @@ def _variation_term(content: np.ndarray, pixels: Rectangle, free: np.ndarray, se
 
     def term(features, patch):
         image = ops.pad(patch, (rows, columns, (0, 0))) + constant
-        return settings.tv_weight * total_variation(image, free, settings.normalization)
+        return weight * total_variation(image, free, settings.normalization)
 
     return term
 
@@ -140,7 +158,9 @@ def _variation_term(content: np.ndarray, pixels: Rectangle, free: np.ndarray, se
 def _style_terms(
     query: Tile, masks: dict, style: np.ndarray, extractor: Extractor, settings: Settings, report: Report
 ) -> dict[str, Term]:
-    """Equation 3, with matched or with all vectors, or equation 4, of each style layer."""
+    """Equation 3, with matched or with all vectors, or equation 4, or sliced distances, of each style layer."""
+    if settings.style_loss == "sliced":
+        return _sliced_terms(query, masks, style, extractor, settings, report)
     if settings.style_loss == "gram":
         targets = _whole_gram_matrices(style, masks, extractor, settings, report)
         make = _gram_term
@@ -185,7 +205,7 @@ def _whole_gram_matrices(style, masks, extractor, settings, report) -> dict[str,
     targets = {}
     for layer, total in sums.items():
         mask, positions = masks[layer], np.prod(feature_shape(style.shape[:2], layer))
-        divisor = {"sum": 1.0, "gatys": mask.sum(), "mean": mask.sum() * len(total)}[settings.normalization]
+        divisor = {"sum": 1.0, "mean": mask.sum() * len(total)}.get(settings.normalization, mask.sum())
         targets[layer] = total / positions * np.square(mask).sum() / divisor
     return targets
 
@@ -193,6 +213,37 @@ def _whole_gram_matrices(style, masks, extractor, settings, report) -> dict[str,
 def _style_layer_weight(settings: Settings) -> float:
     """Equations 3 and 4 sum over layers, and so does DPH; Gatys et al. share one weight out."""
     return settings.style_weight / (len(settings.style_layers) if settings.normalization == "gatys" else 1)
+
+
+def _sliced_terms(query: Tile, masks, style, extractor, settings: Settings, report: Report) -> dict[str, Term]:
+    """Of each style layer the sliced distance to the painting's features at one correspondence of the deepest layer."""
+    deepest = max(settings.style_layers, key=stride)
+    found = _match(query, masks, style, extractor, replace(settings, style_layers=(deepest,)), report)[deepest]
+    pairs = {
+        layer: carry(found, query.cells[deepest], deepest, masks[layer], query.cells[layer], layer)
+        for layer in settings.style_layers
+    }
+    targets = gather(extractor, style, {layer: pair.places for layer, pair in pairs.items()})
+    return {
+        f"style {layer}": _sliced_term(layer, pairs[layer].cells, targets[layer], settings)
+        for layer in settings.style_layers
+        if len(pairs[layer].cells)  # a thin object may not fill a cell of a deep layer by half
+    }
+
+
+def _sliced_term(layer: str, cells: np.ndarray, target: np.ndarray, settings: Settings) -> Term:
+    """Sliced distance of the features at `cells` to the target features; the layers share the weight out."""
+    weight, (count, depth) = settings.style_weight / len(settings.style_layers), target.shape
+    number = int(np.clip(SORTED_NUMBERS // count, 32, 128))
+    directions = np.random.default_rng(settings.seed).standard_normal((depth, number))
+    directions = as_tensor(directions / np.linalg.norm(directions, axis=0))
+    target = sorted_projections(as_tensor(target), directions)
+
+    def term(features, patch):
+        chosen = ops.take(ops.reshape(features[layer], (-1, depth)), cells, axis=0)
+        return weight * sliced_wasserstein_distance(chosen, target, directions)
+
+    return term
 
 
 def _matched_gram_term(layer: str, matches: Matches, mask: np.ndarray, settings: Settings) -> Term:

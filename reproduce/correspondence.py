@@ -1,0 +1,66 @@
+"""One correspondence between an object and a painting, found at one layer and carried to all others.
+
+Deep Painterly Harmonization matches once, at a deep layer, and takes the features of every layer at those places, so
+that the layers agree on where in the painting the object's look comes from (Luan et al. 2018, section 4.1.2).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .architecture import Rectangle, channels, stride
+from .features import Extractor, painting_tiles
+from .patches import Matches
+
+
+class Pairs(NamedTuple):
+    """Cells of an object at one layer, and the painting's cells that they correspond to.
+
+    Attributes:
+        cells: (n,) flat indices into the rectangle of features that the object reaches.
+        places: (n, 2), (row, column) in the painting's features.
+    """
+
+    cells: np.ndarray
+    places: np.ndarray
+
+
+def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within: Rectangle, layer: str) -> Pairs:
+    """Take matches to a shallower layer: a cell goes to the same corner of the match of the deep cell that it lies in.
+
+    Args:
+        found: the matches at the deepest layer.
+        at: the deepest layer's rectangle of features that `found.wanted` covers.
+        deepest, layer: names of the layers; the stride of `layer` is not the larger one.
+        mask: (h, w), the object's mask at `layer`; cells that lie in it by more than half are carried.
+        within: the rectangle of features that the mask covers.
+
+    Returns:
+        Pairs of those cells whose deep cell was matched, in row-major order.
+    """
+    factor = stride(deepest) // stride(layer)
+    places = np.full((*at.shape, 2), -1)
+    places[found.wanted] = found.positions
+    cells = np.argwhere(mask > 0.5)
+    row, column = (cells + (within.top, within.left)).T
+    inside = (row // factor < at.bottom) & (column // factor < at.right)  # a pooling drops an odd last row or column
+    cells, row, column = cells[inside], row[inside], column[inside]
+    matched = places[row // factor - at.top, column // factor - at.left]
+    known = matched[:, 0] >= 0
+    corners = np.stack([row % factor, column % factor], axis=1)
+    return Pairs(np.ravel_multi_index(cells[known].T, mask.shape), (matched * factor + corners)[known])
+
+
+def gather(extractor: Extractor, painting: np.ndarray, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The painting's features at places (n, 2) of each layer: (n, C), in memory that does not follow its size."""
+    features = {layer: np.zeros((len(at), channels(layer)), np.float32) for layer, at in places.items()}
+    for tile, _ in painting_tiles(extractor, painting):
+        for layer, at in places.items():
+            top, left, bottom, right = tile.cells[layer]
+            inside = np.flatnonzero(((at >= (top, left)) & (at < (bottom, right))).all(axis=1))
+            if len(inside):
+                row, column = (at[inside] - (top, left)).T
+                tile_features = tile.without_halo(layer)
+                features[layer] = features[layer][:, : tile_features.shape[-1]]
+                features[layer][inside] = tile_features[row, column]
+    return features
