@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .architecture import Rectangle, channels, stride
+from .architecture import Rectangle, stride
 from .features import Extractor, painting_tiles
 from .patches import Matches
 
@@ -32,7 +32,8 @@ def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within:
         found: the matches at the deepest layer.
         at: the deepest layer's rectangle of features that `found.wanted` covers.
         deepest, layer: names of the layers; the stride of `layer` is not the larger one.
-        mask: (h, w), the object's mask at `layer`; cells that lie in it by more than half are carried.
+        mask: (h, w), the object's mask at `layer`; cells that lie in it by more than half are carried, or if the object
+            is too thin for that, those that lie in it the most.
         within: the rectangle of features that the mask covers.
 
     Returns:
@@ -41,7 +42,7 @@ def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within:
     factor = stride(deepest) // stride(layer)
     places = np.full((*at.shape, 2), -1)
     places[found.wanted] = found.positions
-    cells = np.argwhere(mask > 0.5)
+    cells = np.argwhere(mask > 0.5 if mask.max() > 0.5 else mask == mask.max())
     row, column = (cells + (within.top, within.left)).T
     inside = (row // factor < at.bottom) & (column // factor < at.right)  # a pooling drops an odd last row or column
     cells, row, column = cells[inside], row[inside], column[inside]
@@ -53,14 +54,12 @@ def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within:
 
 def gather(extractor: Extractor, painting: np.ndarray, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The painting's features at places (n, 2) of each layer: (n, C), in memory that does not follow its size."""
-    features = {layer: np.zeros((len(at), channels(layer)), np.float32) for layer, at in places.items()}
+    features: dict[str, np.ndarray] = {}
     for tile, _ in painting_tiles(extractor, painting):
         for layer, at in places.items():
             top, left, bottom, right = tile.cells[layer]
-            inside = np.flatnonzero(((at >= (top, left)) & (at < (bottom, right))).all(axis=1))
-            if len(inside):
-                row, column = (at[inside] - (top, left)).T
-                tile_features = tile.without_halo(layer)
-                features[layer] = features[layer][:, : tile_features.shape[-1]]
-                features[layer][inside] = tile_features[row, column]
+            inside = ((at >= (top, left)) & (at < (bottom, right))).all(axis=1)
+            row, column = (at[inside] - (top, left)).T
+            found = tile.without_halo(layer)[row, column]
+            features.setdefault(layer, np.zeros((len(at), found.shape[1]), found.dtype))[inside] = found
     return features

@@ -30,7 +30,7 @@ def recolor(reached: np.ndarray, content: np.ndarray, radius: int) -> tuple[np.n
     shape = content.shape[:2]
     lightness, colors = _split(resize(reached, shape))
     fine = _split(content)[0]
-    coarse = resize(resize(fine, reached.shape[:2]), shape)
+    coarse = 100 * resize(resize(fine / 100, reached.shape[:2]), shape)  # images are resized within [0, 1]
     colors = guided_filter(colors, lightness, round(radius * shape[0] / reached.shape[0]), FLAT)
     return _join(fine, colors), _join(lightness + fine - coarse, colors)
 

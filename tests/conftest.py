@@ -6,9 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 TESTS = Path(__file__).parent
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
 
 
 @pytest.fixture(scope="session")

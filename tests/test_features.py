@@ -21,11 +21,6 @@ STYLE_LAYERS = ("block3_conv1", "block4_conv1", "block5_conv1")
 STRIDES = dict(zip(LAYERS, [1, 1, 2, 2, *[4] * 4, *[8] * 4, *[16] * 4]))
 
 
-@pytest.fixture
-def random():
-    return np.random.default_rng(0)
-
-
 @pytest.fixture(scope="module")
 def extractor():
     return Extractor(STYLE_LAYERS, width=0.05)

@@ -1,5 +1,7 @@
 """Each loss against numbers worked out by hand, against its NumPy twin, and its gradient against differences."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import reference
@@ -10,11 +12,6 @@ from reproduce import losses
 
 NORMALIZATIONS = ("sum", "mean", "gatys")
 normalizations = pytest.mark.parametrize("normalization", NORMALIZATIONS)
-
-
-@pytest.fixture
-def random():
-    return np.random.default_rng(0)
 
 
 def close(received, expected, tolerance=1e-5):
@@ -33,6 +30,7 @@ MASK = np.float32([[1, 0.5]])
         ("sum", 3.75),  # 1/2 (1 (1 + 0) + 1/2 (4 + 9))
         ("gatys", 3.75),
         ("mean", 0.375),  # 7.5 / (10 positions x 2 channels)
+        ("relative", 1.5),  # 7.5 / (1 (0 + 4) + 1/2 (1 + 1))
     ],
 )
 def test_content_loss_by_hand(normalization, expected):
@@ -207,14 +205,17 @@ def gradient_errors() -> dict[str, float]:
     random = np.random.default_rng(0)
     target, features = random.normal(size=(2, 3, 4, 3))
     mask = random.random((3, 4))
+    directions = random.normal(size=(3, 4))
+    projections = losses.sorted_projections(target.reshape(-1, 3), directions)
     errors = {}
-    for n in NORMALIZATIONS:
+    for n in (*NORMALIZATIONS, "relative"):
         gram = np.asarray(losses.gram_matrix(target, mask, n))
         functions = {
             "content": lambda x, n=n: losses.content_loss(x, target, mask, 12, n),
             "gram": lambda x, n=n, gram=gram: losses.gram_distance(losses.gram_matrix(x, mask, n), gram, n),
             "patch": lambda x, n=n: losses.patch_gram_distance(x, target, mask[:, 0], n),
             "variation": lambda x, n=n: losses.total_variation(x, np.round(mask), n),
+            "sliced": lambda x: losses.sliced_wasserstein_distance(tf.reshape(x, (-1, 3)), projections, directions),
         }
         for name, function in functions.items():
             x = tf.constant(features)
@@ -242,3 +243,35 @@ def errors(in_float64):
 @pytest.mark.parametrize("loss", ["content", "gram", "patch", "variation"])
 def test_gradients_match_central_differences(errors, loss, normalization):
     assert errors[f"{loss} {normalization}"] < 1e-8
+
+
+def test_relative_style_losses_by_hand(random):
+    """Twice a Gram matrix is as far from it as it is from nothing; features 2 F have a Gram matrix 4 G."""
+    gram = random.random((4, 4), np.float32)
+    patches, mask = random.random((3, 9, 5), np.float32), random.random(3).astype(np.float32)
+    assert close(losses.gram_distance(2 * gram, gram, "relative"), 1)
+    assert close(losses.patch_gram_distance(2 * patches, patches, mask, "relative"), 9)  # (4 - 1)^2
+    assert close(losses.gram_distance(gram, 0 * gram, "relative"), 1e12 * np.square(gram).sum())  # not infinite
+
+
+def test_relative_gradients_match_central_differences(errors):
+    for loss in ("content", "gram", "patch", "sliced"):
+        assert errors[f"{loss} relative"] < 1e-8
+
+
+def test_sliced_distance_by_hand():
+    """1, 2, 3 in any order are the same set; each 1 more, they are 3 / (1 + 4 + 9) away."""
+    directions, target = np.float32([[1]]), np.float32([[1, 2, 3]])
+    assert float(losses.sliced_wasserstein_distance(np.float32([[3], [1], [2]]), target, directions)) == 0
+    assert close(losses.sliced_wasserstein_distance(np.float32([[4], [2], [3]]), target, directions), 3 / 14)
+
+
+def test_sliced_distance_is_the_cheapest_assignment(random):
+    """Along one direction no pairing of two sets costs less than the sorted one (Heitz et al. 2021)."""
+    first, second = random.normal(size=(2, 5, 3)).astype(np.float32)
+    direction = np.float32([[0.6], [0], [0.8]])
+    target = losses.sorted_projections(second, direction)
+    along, other = first @ direction[:, 0], second @ direction[:, 0]
+    cheapest = min(np.square(along[list(order)] - other).sum() for order in permutations(range(5)))
+    found = losses.sliced_wasserstein_distance(first, target, direction)
+    assert close(found, cheapest / np.square(other).sum())

@@ -9,9 +9,10 @@ import pytest
 import reference
 
 from reproduce import objective
+from reproduce.architecture import stride
 from reproduce.features import Extractor
 from reproduce.objective import Objective, Problem
-from reproduce.settings import PAPER
+from reproduce.settings import PAPER, REFINED
 
 # Two layers, so that the twins stay quick; every term has a weight that lets it be seen.
 SMALL = replace(
@@ -21,8 +22,8 @@ SMALL = replace(
     content_weight=0.3,
     tv_weight=0.02,
 )
-STYLE_LOSSES = ("matched", "per_patch", "gram")
-NORMALIZATIONS = ("mean", "sum", "gatys")
+STYLE_LOSSES = ("matched", "per_patch", "gram", "sliced")
+NORMALIZATIONS = ("mean", "sum", "gatys", "relative")
 MASK_MODES = ("convolve", "area", "max")
 ONLY = {"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}
 
@@ -63,7 +64,7 @@ CASES = {
 CASES |= {
     f"{place} {style_loss}": (place, {"style_loss": style_loss})
     for place in ("top left", "bottom right", "two parts", "whole")
-    for style_loss in ("matched", "per_patch")
+    for style_loss in ("matched", "per_patch", "sliced")
 }
 CASES |= {
     f"{which} {normalization}": (place, changes | {"normalization": normalization})
@@ -75,12 +76,21 @@ CASES |= {
 }
 CASES |= {
     f"only variation {place}": (place, ONLY | {"tv_weight": 2.0, "normalization": normalization})
-    for place, normalization in (("inside", "mean"), ("bottom right", "sum"), ("whole", "gatys"))
+    for place, normalization in (
+        ("inside", "mean"),
+        ("bottom right", "sum"),
+        ("whole", "gatys"),
+        ("two parts", "relative"),
+    )
 }
 CASES |= {
     "the paper's layers": (
         "two parts",
         {"style_layers": PAPER.style_layers, "content_layers": ("block3_conv1", "block4_conv1")},
+    ),
+    "the refined layers": (
+        "bottom right",
+        {"style_layers": REFINED.style_layers, "style_loss": "sliced", "normalization": "relative"},
     ),
     **{f"window {style_loss}": ("window", SHALLOW | {"style_loss": style_loss}) for style_loss in STYLE_LOSSES},
     "average pooling": ("inside", {"pooling": "average"}),
@@ -132,11 +142,13 @@ class Naive:
     def terms(self, image):
         settings, features, terms = self.settings, self.features(image), {}
         style = {"gram": self.gram_term, "matched": self.matched_term, "per_patch": self.patch_term}
+        style["sliced"] = self.sliced_term
         for layer in settings.content_layers if settings.content_weight else ():
             weight = settings.content_weight / len(settings.content_layers)
             terms[f"content {layer}"] = weight * self.content_term(layer, features[layer])
         for layer in settings.style_layers if settings.style_weight else ():
-            weight = settings.style_weight / (len(settings.style_layers) if settings.normalization == "gatys" else 1)
+            shared = settings.normalization == "gatys" or settings.style_loss == "sliced"
+            weight = settings.style_weight / (len(settings.style_layers) if shared else 1)
             terms[f"style {layer}"] = weight * style[settings.style_loss](layer, features[layer])
         if settings.tv_weight:
             terms["total variation"] = settings.tv_weight * self.variation_term(image)
@@ -145,6 +157,8 @@ class Naive:
     def content_term(self, layer, features):
         squares = sum_of((features - self.content[layer]) ** 2 * self.mask(layer)[..., None])
         size = np.prod(features.shape)
+        if self.settings.normalization == "relative":
+            return squares / sum_of(self.content[layer] ** 2 * self.mask(layer)[..., None])
         return squares / size if self.settings.normalization == "mean" else squares / 2
 
     def gram_term(self, layer, features):
@@ -173,11 +187,37 @@ class Naive:
         ]
         grams = [tf.einsum("pki,pkj->pij", values, values) for values in (patches, cast(np.stack(targets)))]
         distances = tf.reduce_sum((grams[0] - grams[1]) ** 2, axis=(1, 2)) * cast(mask[mask > 0])
-        gram_size = {"sum": 1, "mean": size**2 * channels, "gatys": size**2}[self.settings.normalization]
+        gram_size = {"sum": 1, "mean": size**2 * channels, "gatys": size**2}.get(self.settings.normalization, 1)
+        if self.settings.normalization == "relative":
+            return sum_of(distances) / sum_of(tf.reduce_sum(grams[1] ** 2, axis=(1, 2)) * cast(mask[mask > 0]))
         total = sum_of(distances) / gram_size**2 / self.entries(channels)
         return total if self.settings.normalization == "sum" else total / mask.sum()
 
+    def sliced_term(self, layer, features):
+        """Each cell's target lies in the match of the deep cell above it; sorted along random directions."""
+        deepest = self.settings.style_layers[-1]
+        match_of = dict(zip(map(tuple, np.argwhere(self.masks[deepest] > 0)), self.matches[deepest]))
+        factor, chosen, targets = stride(deepest) // stride(layer), [], []
+        for place in np.argwhere(self.masks[layer] >= min(np.nextafter(0.5, 1), self.masks[layer].max())):
+            if tuple(place // factor) in match_of:
+                match = match_of[tuple(place // factor)] * factor + place % factor
+                chosen.append(features[tuple(place)])
+                targets.append(self.style[layer].numpy()[tuple(match)])
+        number = max(32, min(128, 2**20 // len(targets)))
+        directions = np.random.default_rng(self.settings.seed).standard_normal((features.shape[2], number))
+        directions = cast(directions / np.linalg.norm(directions, axis=0))
+        target = np.sort(np.stack(targets) @ directions.numpy(), axis=0)
+        along = keras.ops.sort(keras.ops.stack(chosen) @ directions, axis=0)
+        return sum_of((along - cast(target)) ** 2) / sum_of(cast(target) ** 2)
+
     def variation_term(self, image):
+        if self.settings.normalization == "relative":
+            style = self.problem.style.astype(np.float64)
+            squares = np.square(np.diff(style, axis=0)).sum() + np.square(np.diff(style, axis=1)).sum()
+            return self.mean_variation(image) / (squares / 2 / style.size)
+        return self.mean_variation(image)
+
+    def mean_variation(self, image):
         free = self.problem.mask > 0
         rows = sum_of((image[1:] - image[:-1]) ** 2 * cast(free[1:] | free[:-1])[..., None])
         columns = sum_of((image[:, 1:] - image[:, :-1]) ** 2 * cast(free[:, 1:] | free[:, :-1])[..., None])
@@ -193,9 +233,11 @@ class Naive:
     def gram_size(self, layer):
         total = self.masks[layer].sum()
         channels = self.style[layer].shape[2]
-        return {"sum": 1, "mean": total * channels, "gatys": total}[self.settings.normalization]
+        return {"sum": 1, "mean": total * channels, "gatys": total, "relative": total}[self.settings.normalization]
 
     def distance(self, gram, target):
+        if self.settings.normalization == "relative":
+            return sum_of((gram - target) ** 2) / sum_of(target**2)
         return sum_of((gram - target) ** 2) / self.entries(len(gram))
 
     def entries(self, channels):

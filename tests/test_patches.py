@@ -16,11 +16,6 @@ from reproduce.patches import Matches, patch_norms, patches_of
 sizes = pytest.mark.parametrize("size", [1, 3, 5, 7])
 
 
-@pytest.fixture
-def random():
-    return np.random.default_rng(0)
-
-
 def with_halo(features, size):
     return np.pad(features, ((size // 2,) * 2, (size // 2,) * 2, (0, 0)))
 

@@ -1,0 +1,68 @@
+"""One correspondence for all layers."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from reproduce.architecture import Rectangle
+from reproduce.correspondence import carry, gather
+from reproduce.features import Extractor
+
+
+def found(wanted, positions):
+    return SimpleNamespace(wanted=np.array(wanted, bool), positions=np.array(positions))
+
+
+def test_a_cell_goes_to_its_corner_of_the_match_by_hand():
+    """Cells of block 3 lie four to one of block 4: (1, 2) matched (5, 7), so its lower right one goes to (11, 15)."""
+    mask = np.zeros((4, 4), np.float32)
+    mask[1, 1] = mask[0, 0] = 1  # cells (3, 5) and (2, 4) of the image, within a rectangle that starts at (2, 4)
+    pairs = carry(
+        found([[True]], [[5, 7]]), Rectangle(1, 2, 2, 3), "block4_conv1", mask, Rectangle(2, 4, 6, 8), "block3_conv1"
+    )
+    assert pairs.cells.tolist() == [0, 5]
+    assert pairs.places.tolist() == [[10, 14], [11, 15]]
+
+
+def test_at_the_deepest_layer_itself_nothing_is_moved():
+    wanted, at = [[True, False], [True, True]], Rectangle(3, 3, 5, 5)
+    positions = [[0, 9], [4, 4], [2, 1]]
+    pairs = carry(found(wanted, positions), at, "block4_conv1", np.float32(wanted), at, "block4_conv1")
+    assert pairs.cells.tolist() == [0, 2, 3]
+    assert pairs.places.tolist() == positions
+
+
+def test_only_what_the_mask_covers_by_more_than_half_is_carried():
+    at = Rectangle(0, 0, 1, 3)
+    mask = np.float32([[0.5, 0.51, 1]])
+    pairs = carry(found([[True] * 3], [[0, 0], [1, 1], [2, 2]]), at, "block4_conv1", mask, at, "block4_conv1")
+    assert pairs.cells.tolist() == [1, 2]
+    thin = carry(found([[True] * 3], [[0, 0], [1, 1], [2, 2]]), at, "block4_conv1", mask / 4, at, "block4_conv1")
+    assert thin.cells.tolist() == [2]
+
+
+def test_cells_without_a_match_are_left_out():
+    """An odd last column has no deep cell, since the pooling drops it; another deep cell was not matched."""
+    pairs = carry(
+        found([[True, False]], [[0, 0]]),
+        Rectangle(0, 0, 1, 2),
+        "block4_conv1",
+        np.ones((2, 5), np.float32),
+        Rectangle(0, 0, 2, 5),
+        "block3_conv1",
+    )
+    assert pairs.cells.tolist() == [0, 1, 5, 6]
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (33, 1100)])  # the second in two tiles
+def test_gathered_features_are_the_whole_paintings(random, shape):
+    extractor = Extractor(("block1_conv1", "block3_conv1"), width=0.1)
+    painting = random.random((*shape, 3), np.float32)
+    whole = extractor(painting)
+    places = {
+        layer: np.stack([random.integers(0, side, 50) for side in features.shape[:2]], axis=1)
+        for layer, features in whole.items()
+    }
+    for layer, features in gather(extractor, painting, places).items():
+        np.testing.assert_allclose(features, whole[layer][tuple(places[layer].T)], rtol=1e-4, atol=1e-4)
