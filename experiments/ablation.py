@@ -11,7 +11,7 @@ from .judging import Judgement
 from .runs import Runs
 from .table import write
 
-PAPER = preset("paper", "harmonize")
+PAPER, REFINED = preset("paper", "harmonize"), preset("refined", "harmonize")
 CASES = 3
 
 
@@ -30,6 +30,15 @@ ABLATIONS: dict[str, dict[str, Settings]] = {
     "normalization": {
         "mean": PAPER,
         "sum": replace(PAPER, normalization="sum"),
+    },
+    "refined": {  # the preset, then without one of its ingredients each
+        "refined": REFINED,
+        "Gram of matches": replace(REFINED, style_loss="matched"),
+        "one scale": replace(REFINED, coarse_to_fine=0),
+        "own colors": replace(REFINED, recolor=False),
+        "rough colors": replace(REFINED, smooth_colors=0),
+        "own grain": replace(REFINED, match_grain=False),
+        "no variation": replace(REFINED, tv_weight=0.0),
     },
 }
 

@@ -13,7 +13,7 @@ from .judging import Judgement
 from .methods import METHODS
 from .runs import Runs
 
-DEFAULT_METHODS = ("naive", "gatys", "paper", "paper_full", "first_pass", "final")
+DEFAULT_METHODS = ("naive", "gatys", "paper", "paper_full", "refined", "first_pass", "final")
 COSTS = ("seconds", "evaluations", "peak_memory_bytes")
 PLOTTED = ("style", "content", "grain", "color_grain", "seam")
 

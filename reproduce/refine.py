@@ -48,8 +48,11 @@ def match_grain(image: np.ndarray, painting: np.ndarray, inside: np.ndarray, out
 
     Args:
         image, painting: (H, W, 3), RGB in [0, 1].
-        inside, outside: bool (H, W), the object's pixels, and the painting's that it is compared with.
+        inside, outside: bool (H, W), the object's pixels, and the painting's that it is compared with; where there are
+            none of either, nothing changes.
     """
+    if not (inside.any() and outside.any()):
+        return image
     lightness, colors = _split(image)
     own = _grain(lightness)
     wanted, found = np.abs(_grain(_split(painting)[0]))[outside].mean(), np.abs(own)[inside].mean()

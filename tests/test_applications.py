@@ -12,7 +12,8 @@ import pytest
 from reproduce import applications
 from reproduce.applications import harmonize, restyle_region, stages, stylize
 from reproduce.features import Extractor
-from reproduce.settings import GATYS, PAPER, PAPER_BASE
+from reproduce.masks import feather
+from reproduce.settings import GATYS, PAPER, PAPER_BASE, REFINED
 from reproduce.weights import Weights
 
 QUICK = replace(PAPER, style_layers=("block2_conv1", "block3_conv1"), content_layers=("block3_conv1",), iterations=4)
@@ -117,6 +118,49 @@ def test_harmonize_changes_nothing_but_the_object(shape, scale):
         "working": [round(shape[1] * scale), round(shape[0] * scale)],
     }
     assert result.report["loss"]["final"]["total"] < 0.9 * result.report["loss"]["initial"]["total"]
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
+def test_strength_mixes_the_naive_composite_and_the_result(strength):
+    background, composite, mask = pasted()
+    full = harmonize(background, composite, mask, QUICK).image
+    image = harmonize(background, composite, mask, replace(QUICK, strength=strength)).image
+    under = feather(mask, QUICK.feather) > 0
+    np.testing.assert_array_equal(image[~under], background[~under])
+    expected = composite + strength * (full - composite)
+    np.testing.assert_allclose(image[under], expected[under], atol=1e-6)
+
+
+def test_stylize_at_strength_zero_is_the_photograph():
+    content = blobs((40, 52), 0)
+    assert np.array_equal(stylize(content, blobs((44, 36), 1), replace(QUICK_BASE, strength=0.0)).image, content)
+
+
+def test_the_refined_preset_harmonizes_the_object_alone(problems):
+    background, composite, mask = pasted()
+    result = harmonize(background, composite, mask, replace(REFINED, iterations=4))
+    outside = feather(mask, REFINED.feather) == 0
+    np.testing.assert_array_equal(result.image[outside], background[outside])
+    assert [problem.content.shape[:2] for problem in problems] == [(34, 45), (67, 90)]
+    losses = [[entry["loss"] for entry in result.report["trace"] if entry["stage"] == stage] for stage in (0, 1)]
+    assert all(min(stage) < stage[0] for stage in losses)
+
+
+def test_recolored_stages_keep_the_lightness_of_the_object(problems):
+    background, composite, mask = pasted()
+    harmonize(background, composite, mask, replace(QUICK, scale=1.0, coarse_to_fine=1, recolor=True))
+    fine = problems[1]
+    free = fine.mask > 0
+    lightness, expected = (cv2.cvtColor(i, cv2.COLOR_RGB2LAB)[free] for i in (fine.content, composite))
+    assert np.abs(lightness - expected)[:, 0].mean() < 1 < np.abs(lightness - expected)[:, 1:].mean()
+    np.testing.assert_array_equal(fine.content[~free], background[~free])
+
+
+def test_a_full_frame_object_has_no_painting_to_take_grain_from():
+    background, composite, mask = blobs((40, 52), 0), blobs((40, 52), 1), np.ones((40, 52), np.float32)
+    mask[0, 0] = 0
+    result = harmonize(background, composite, mask, replace(QUICK, match_grain=True))
+    assert np.isfinite(result.image).all()
 
 
 def test_without_a_feather_the_mask_itself_is_the_border():

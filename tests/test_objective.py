@@ -320,7 +320,9 @@ def test_value_and_gradient_are_the_naive_ones_in_float64(errors, name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradient_matches_central_differences_in_float64(errors, name):
-    assert errors[name]["differences"] < 1e-5
+    # Where two projections change places the sliced distance's slope jumps: a step across that is a little off.
+    sliced = CASES[name][1].get("style_loss") == "sliced"
+    assert errors[name]["differences"] < (1e-3 if sliced else 1e-5)
 
 
 @pytest.mark.parametrize("name", ["the paper's layers", "bottom right per_patch", "window gram"])

@@ -92,6 +92,8 @@ def test_layers_are_all_that_are_used_once_each_shallow_first():
     ("history", 0),
     ("matching_memory", 15),
     ("seed", -1),
+    ("smooth_colors", -1),
+    *[("strength", value) for value in (-0.1, 1.1, float("nan"))],
 ])  # fmt: skip
 def test_impossible_numbers(name, value):
     with pytest.raises(ValueError, match=rf"Expected {name} .*Received: {value}"):
