@@ -167,7 +167,7 @@ def test_restyle_region_with_a_style_for_the_rest(network, folder):
     assert report["background"].keys() >= REPORT - {"preset"}
 
 
-@pytest.mark.parametrize("name", ["gatys", "paper"])
+@pytest.mark.parametrize("name", ["gatys", "paper", "refined"])
 def test_presets(network, folder, name):
     options = ["--preset", name, "--iterations", "1", "--scale", "1", "--quiet"]
     assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *options) == 0
@@ -185,11 +185,12 @@ def test_options_are_the_settings_fields(network, folder):
         "normalization": "sum", "patch_size": 5, "rematch_every": 1, "mask_mode": "max", "feather": 1.5, "grow": 3,
         "scale": 0.9, "style_scale": 0.75, "start": "noise", "bounds": False, "iterations": 2, "history": 7,
         "tolerance": 1e-12, "coarse_to_fine": 1, "seed": 5, "matching_memory": 64,
+        "recolor": True, "smooth_colors": 2, "match_grain": True, "strength": 0.5,
     }  # fmt: skip
     assert given.keys() == {setting.name for setting in fields(Settings)}
     options = []
     for name, value in given.items():
-        words = [] if value is False else value if isinstance(value, list) else [value]
+        words = [] if isinstance(value, bool) else value if isinstance(value, list) else [value]
         options += [("--no-" if value is False else "--") + name.replace("_", "-"), *map(str, words)]
     assert run(folder, "harmonize", "BACKGROUND", "COMPOSITE", "MASK", "-o", "OUT", "--quiet", *options) == 0
     assert json.loads((folder / "out.json").read_text())["settings"] == given
