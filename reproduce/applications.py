@@ -78,8 +78,7 @@ def stylize(
     mask = np.ones(content.shape[:2], np.float32)
 
     def finish(image):
-        image = smooth_colors(image, settings.smooth_colors) if settings.smooth_colors else image
-        return weaken(image, content, settings.strength)
+        return weaken(smooth_colors(image, settings.smooth_colors), content, settings.strength)
 
     return run.solve(content, style, mask, finish)
 
@@ -121,7 +120,7 @@ def harmonize(
     naive = np.where(alpha[..., None] > 0, composite, background)
 
     def finish(image):
-        image = smooth_colors(image, settings.smooth_colors) if settings.smooth_colors else image
+        image = smooth_colors(image, settings.smooth_colors)
         image = match_grain(image, background, mask > 0.5, loose == 0) if settings.match_grain else image
         return weaken(blend(image, background, alpha), naive, settings.strength)
 

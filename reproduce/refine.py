@@ -36,7 +36,12 @@ def recolor(reached: np.ndarray, content: np.ndarray, radius: int) -> tuple[np.n
 
 
 def smooth_colors(image: np.ndarray, radius: int) -> np.ndarray:
-    """Smooth the colours (a*, b*) of an image (H, W, 3) within `radius` pixels, but not across edges of lightness."""
+    """Smooth the colours (a*, b*) of an image (H, W, 3) within `radius` pixels, but not across edges of lightness.
+
+    With a radius of 0 the image comes back bit for bit.
+    """
+    if radius == 0:
+        return image
     lightness, colors = _split(image)
     return _join(lightness, guided_filter(colors, lightness, radius, FLAT))
 
