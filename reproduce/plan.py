@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 BYTES_PER_ACTIVATION_BYTE = 2.6  # an evaluation: what is kept for the gradient, and the gradients
 FORWARD_BYTES_PER_PIXEL = 1100  # the painting's features, tile by tile
-BYTES_PER_PIXEL = 100  # full-size images and masks, of which a run holds several
+BYTES_PER_PIXEL = {"stylize": 100, "restyle-region": 30, "harmonize": 160}  # the full-size images and masks it holds
 # Fitted likewise to evaluations: what convolutions reach of a matrix product's speed, and what else a call takes.
 SHARE_OF_PRODUCT_SPEED = 0.8
 OVERHEAD_SECONDS = 0.01
@@ -73,7 +73,7 @@ def estimate(application: str, size: tuple[int, int], object_size: tuple[int, in
     flops, activation_bytes = work(shape, pixels, settings.layers)
     tile_pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
     stages = (FORWARD_BYTES_PER_PIXEL * tile_pixels, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
-    memory = PROCESS_BYTES + BYTES_PER_PIXEL * size[0] * size[1] + max(stages)
+    memory = PROCESS_BYTES + BYTES_PER_PIXEL[application] * size[0] * size[1] + max(stages)
     return Estimate(memory, flops, shape)
 
 
