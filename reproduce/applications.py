@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +13,7 @@ from .images import check_image, check_same_size, resize, scaled_shape, size_tex
 from .masks import check_mask, feather, grow
 from .objective import Objective, Problem
 from .optimize import STOPPED_BY_USER, Outcome, minimize
-from .refine import match_grain, recolor, smooth_colors
+from .refine import content_share, match_grain, recolor, smooth_colors
 from .regions import blend, order_corners, put_back, quadrilateral_mask, straighten
 from .report import array_sha256, environment, peak_memory, reset_peak_memory
 from .settings import PAPER, PAPER_BASE, Settings
@@ -113,6 +113,9 @@ def harmonize(
     check_same_size(background, mask, ("background", "mask"))
     mask = check_mask(mask)
     inputs = {"background": background, "composite": composite, "mask": mask}
+    if settings.adapt_content:
+        weight = settings.content_weight * content_share(background)
+        settings = replace(settings, content_weight=weight, adapt_content=False)  # so the report says what was used
     run = _Run("harmonize", inputs, settings, weights, on_progress)
     alpha = feather(mask, settings.feather)
     loose = feather(grow(mask, settings.grow), settings.feather)
@@ -121,7 +124,7 @@ def harmonize(
 
     def finish(image):
         image = smooth_colors(image, settings.smooth_colors)
-        image = match_grain(image, background, mask > 0.5, loose == 0) if settings.match_grain else image
+        image = match_grain(image, background, alpha > 0.99, loose == 0) if settings.match_grain else image
         return weaken(blend(image, background, alpha), naive, settings.strength)
 
     return run.solve(content, background, loose, finish)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .architecture import Rectangle, stride
+from .architecture import Rectangle, feature_shape, stride
 from .features import Extractor, painting_tiles
 from .patches import Matches
+from .settings import Settings
 
 
 class Pairs(NamedTuple):
@@ -50,6 +51,24 @@ def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within:
     known = matched[:, 0] >= 0
     corners = np.stack([row % factor, column % factor], axis=1)
     return Pairs(np.ravel_multi_index(cells[known].T, mask.shape), (matched * factor + corners)[known])
+
+
+def target_places(matched: np.ndarray, layer: str, shape: tuple[int, int], settings: Settings) -> np.ndarray:
+    """Where in a painting of (height, width) `shape` the features come from that an object's are to be distributed as.
+
+    Popular places match too often, smooth ones above all, so that what is made of all matches is too smooth: each is
+    used once (as in DPH's second pass). Some of the rest of the painting widens the palette.
+
+    Args:
+        matched: (n, 2), (row, column) of the object's cells' matches at a layer.
+
+    Returns:
+        (m, 2).
+    """
+    matched = np.unique(matched, axis=0) if settings.match_once else matched
+    count = round(settings.beyond_matches * len(matched))
+    others = np.random.default_rng(settings.seed).integers(0, feature_shape(shape, layer), (count, 2))
+    return np.concatenate([matched, others])
 
 
 def gather(extractor: Extractor, painting: np.ndarray, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -151,6 +151,17 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def to_lab(image: np.ndarray) -> np.ndarray:
+    """CIE Lab of sRGB (H, W, 3) in [0, 1]: lightness L* in [0, 100], colours a* and b* about -128 to 127."""
+    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2LAB)
+
+
+def from_lab(lightness: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """sRGB in [0, 1] of lightness (H, W) and colours (H, W, 2), clipped where there is no such sRGB."""
+    lab = np.dstack([lightness, colors]).astype(np.float32)
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+
+
 def _decode(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
     """RGB (H, W, 3) and, where the file has transparency, alpha (H, W), both float32 in [0, 1]."""
     path = Path(path)

@@ -6,6 +6,8 @@ target alone gives, so that weights mean the same at every layer and size. All s
 rounding would tell L-BFGS that it had converged.
 """
 
+import numpy as np
+
 from .backend import ops
 
 
@@ -97,6 +99,18 @@ def sliced_wasserstein_distance(features, target, directions):
 def sorted_projections(features, directions):
     """Features (n, C) along each of the directions (C, K), sorted: (K, n)."""
     return ops.sort(ops.transpose(ops.matmul(features, directions)), axis=-1)
+
+
+def quantiles(values: np.ndarray, count: int) -> np.ndarray:
+    """What `count` samples would be like, if they were distributed as the sorted values (..., n): (..., count).
+
+    Each value stands at the middle of its own nth of the distribution; between two of them it is linear.
+    """
+    number = values.shape[-1]
+    position = np.clip((np.arange(count) + 0.5) / count * number - 0.5, 0, number - 1)
+    lower = position.astype(int)
+    fraction = (position - lower).astype(values.dtype)
+    return values[..., lower] * (1 - fraction) + values[..., np.minimum(lower + 1, number - 1)] * fraction
 
 
 def total_variation(image, free, normalization: str):

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-from .images import check_image, check_same_size, resize
+from .images import check_image, check_same_size, resize, to_lab
+from .losses import quantiles
 from .masks import check_mask
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")  # layers that no preset optimises
@@ -147,12 +148,7 @@ def projected_quantiles(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     directions = np.random.default_rng(seed).standard_normal((features.shape[1], PROJECTIONS)).astype(np.float32)
     projected = np.sort((directions / np.linalg.norm(directions, axis=0)).T @ features.T, axis=1)
-    # Positions of the levels among the samples, each sample standing at the middle of its own share.
-    position = np.clip((np.arange(QUANTILES) + 0.5) / QUANTILES * len(features) - 0.5, 0, len(features) - 1)
-    lower = position.astype(int)
-    upper = np.minimum(lower + 1, len(features) - 1)
-    fraction = (position - lower).astype(np.float32)
-    return (projected[:, lower] * (1 - fraction) + projected[:, upper] * fraction).T
+    return quantiles(projected, QUANTILES).T
 
 
 def features_inside(features: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -203,8 +199,8 @@ def seam(result: np.ndarray, painting: np.ndarray, mask: np.ndarray) -> float:
     """
     distance = signed_distance(mask)
     edge, neighbourhood = np.abs(distance) <= SEAM_WIDTH, np.abs(distance) <= SEAM_NEIGHBOURHOOD
-    across = _derivative_across(_lab(result), distance)[edge].mean()
-    return _ratio(across, _derivative_across(_lab(painting), distance)[neighbourhood].mean())
+    across = _derivative_across(to_lab(result), distance)[edge].mean()
+    return _ratio(across, _derivative_across(to_lab(painting), distance)[neighbourhood].mean())
 
 
 def perceptual_distance(first: Features, second: Features) -> float:
@@ -222,12 +218,12 @@ def perceptual_distance(first: Features, second: Features) -> float:
 
 def lightness(image: np.ndarray) -> np.ndarray:
     """CIE L* of sRGB, in [0, 100]: (H, W)."""
-    return _lab(image)[..., 0]
+    return to_lab(image)[..., 0]
 
 
 def chroma(image: np.ndarray) -> np.ndarray:
     """CIE a* and b* of sRGB, about -128 to 127: (H, W, 2)."""
-    return _lab(image)[..., 1:]
+    return to_lab(image)[..., 1:]
 
 
 def signed_distance(mask: np.ndarray) -> np.ndarray:
@@ -235,10 +231,6 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
     inside = (mask > 0.5).astype(np.uint8)
     outward = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return outward - cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-
-
-def _lab(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2LAB)
 
 
 def _window_mean(image: np.ndarray) -> np.ndarray:

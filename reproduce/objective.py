@@ -7,7 +7,7 @@ import numpy as np
 
 from .architecture import Rectangle, feature_shape, reach, stride
 from .backend import as_tensor, keras, ops, value_and_gradient
-from .correspondence import carry, gather
+from .correspondence import carry, gather, target_places
 from .features import ActiveNetwork, Extractor, Tile, features_within, painting_tiles, window_around
 from .images import size_text
 from .losses import (
@@ -15,6 +15,7 @@ from .losses import (
     gram_distance,
     gram_matrix,
     patch_gram_distance,
+    quantiles,
     sliced_wasserstein_distance,
     sorted_projections,
     total_variation,
@@ -211,8 +212,9 @@ def _whole_gram_matrices(style, masks, extractor, settings, report) -> dict[str,
 
 
 def _style_layer_weight(settings: Settings) -> float:
-    """Equations 3 and 4 sum over layers, and so does DPH; Gatys et al. share one weight out."""
-    return settings.style_weight / (len(settings.style_layers) if settings.normalization == "gatys" else 1)
+    """Equations 3 and 4 sum over layers, and so does DPH; Gatys et al. share one weight out, and so do shares."""
+    shared = settings.normalization in ("gatys", "relative")
+    return settings.style_weight / (len(settings.style_layers) if shared else 1)
 
 
 def _sliced_terms(query: Tile, masks, style, extractor, settings: Settings, report: Report) -> dict[str, Term]:
@@ -223,7 +225,9 @@ def _sliced_terms(query: Tile, masks, style, extractor, settings: Settings, repo
         layer: carry(found, query.cells[deepest], deepest, masks[layer], query.cells[layer], layer)
         for layer in settings.style_layers
     }
-    targets = gather(extractor, style, {layer: pair.places for layer, pair in pairs.items()})
+    shape = style.shape[:2]
+    places = {layer: target_places(pair.places, layer, shape, settings) for layer, pair in pairs.items()}
+    targets = gather(extractor, style, places)
     return {
         f"style {layer}": _sliced_term(layer, pairs[layer].cells, targets[layer], settings)
         for layer in settings.style_layers
@@ -232,12 +236,13 @@ def _sliced_terms(query: Tile, masks, style, extractor, settings: Settings, repo
 
 
 def _sliced_term(layer: str, cells: np.ndarray, target: np.ndarray, settings: Settings) -> Term:
-    """Sliced distance of the features at `cells` to the target features; the layers share the weight out."""
-    weight, (count, depth) = settings.style_weight / len(settings.style_layers), target.shape
-    number = int(np.clip(SORTED_NUMBERS // count, 32, 128))
+    """Sliced distance of the features at `cells` to the target features."""
+    weight, depth = _style_layer_weight(settings), target.shape[1]
+    number = int(np.clip(SORTED_NUMBERS // len(cells), 32, 128))
     directions = np.random.default_rng(settings.seed).standard_normal((depth, number))
     directions = as_tensor(directions / np.linalg.norm(directions, axis=0))
-    target = sorted_projections(as_tensor(target), directions)
+    projected = ops.convert_to_numpy(sorted_projections(as_tensor(target), directions))
+    target = as_tensor(quantiles(projected, len(cells)))
 
     def term(features, patch):
         chosen = ops.take(ops.reshape(features[layer], (-1, depth)), cells, axis=0)
