@@ -14,6 +14,7 @@ from .images import from_lab, resize, scaled_shape, to_lab
 STROKE_SIDE = 700  # pixels of a painting's longer side, at which its strokes are looked for
 STROKE_SIGMAS = (1.0, 4.0)  # pixels at that size
 MEDIAN_OF_NORMAL = 0.6745  # median magnitude over standard deviation
+FAINTEST_DETAIL = 0.1  # of lightness: a blank painting has rounding errors for strokes
 TYPICAL_DENSITY = 2 / 3
 SPARSEST = 0.15  # sparser paintings, such as blank ones, count as this
 FLAT = 4.0  # lightness (of 100): weaker edges than this do not keep colours apart
@@ -41,7 +42,7 @@ def stroke_density(painting: np.ndarray) -> float:
     fine, coarse = (cv2.GaussianBlur(lightness, (0, 0), sigma) for sigma in STROKE_SIGMAS)
     magnitudes = np.abs(fine - coarse)
     spread = np.sqrt(np.mean(np.square(magnitudes)))
-    return float(np.median(magnitudes) / (MEDIAN_OF_NORMAL * spread)) if spread else 0.0
+    return float(np.median(magnitudes) / (MEDIAN_OF_NORMAL * max(spread, FAINTEST_DETAIL)))
 
 
 def recolor(reached: np.ndarray, content: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from reproduce import applications
 from reproduce.applications import harmonize, restyle_region, stages, stylize
 from reproduce.features import Extractor
 from reproduce.masks import feather
+from reproduce.refine import content_share
 from reproduce.settings import GATYS, PAPER, PAPER_BASE, REFINED
 from reproduce.weights import Weights
 
@@ -144,6 +145,19 @@ def test_the_refined_preset_harmonizes_the_object_alone(problems):
     assert [problem.content.shape[:2] for problem in problems] == [(34, 45), (67, 90)]
     losses = [[entry["loss"] for entry in result.report["trace"] if entry["stage"] == stage] for stage in (0, 1)]
     assert all(min(stage) < stage[0] for stage in losses)
+
+
+def test_a_smoother_painting_lets_an_object_keep_more_of_its_content():
+    background, composite, mask = pasted()
+    smooth = cv2.GaussianBlur(background, (0, 0), 8)
+    smooth[:, :4] = 0  # one edge, and nothing else
+    weights = []
+    for painting in (background, smooth):
+        report = harmonize(painting, composite, mask, replace(QUICK, content_weight=2.0, adapt_content=True)).report
+        assert report["settings"]["content_weight"] == pytest.approx(2 * content_share(painting))
+        assert not report["settings"]["adapt_content"]  # run again, these settings would do the same
+        weights.append(report["settings"]["content_weight"])
+    assert weights[0] < weights[1]
 
 
 def test_recolored_stages_keep_the_lightness_of_the_object(problems):

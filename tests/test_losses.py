@@ -266,6 +266,15 @@ def test_sliced_distance_by_hand():
     assert close(losses.sliced_wasserstein_distance(np.float32([[4], [2], [3]]), target, directions), 3 / 14)
 
 
+def test_quantiles_by_hand():
+    """Two samples stand for the lower and the upper half: at a quarter and at three quarters of the distribution."""
+    values = np.float64([[1, 3], [0, 8]])
+    np.testing.assert_array_equal(losses.quantiles(values, 2), values)
+    np.testing.assert_allclose(losses.quantiles(values, 4), [[1, 1.5, 2.5, 3], [0, 2, 6, 8]])
+    np.testing.assert_allclose(losses.quantiles(values, 1), [[2], [4]])
+    np.testing.assert_allclose(losses.quantiles(np.float64([5]), 3), [5, 5, 5])
+
+
 def test_sliced_distance_is_the_cheapest_assignment(random):
     """Along one direction no pairing of two sets costs less than the sorted one (Heitz et al. 2021)."""
     first, second = random.normal(size=(2, 5, 3)).astype(np.float32)

@@ -90,7 +90,13 @@ CASES |= {
     ),
     "the refined layers": (
         "bottom right",
-        {"style_layers": REFINED.style_layers, "style_loss": "sliced", "normalization": "relative"},
+        {
+            "style_layers": REFINED.style_layers,
+            "style_loss": "sliced",
+            "normalization": "relative",
+            "match_once": True,
+            "beyond_matches": 0.3,
+        },
     ),
     **{f"window {style_loss}": ("window", SHALLOW | {"style_loss": style_loss}) for style_loss in STYLE_LOSSES},
     "average pooling": ("inside", {"pooling": "average"}),
@@ -147,7 +153,7 @@ class Naive:
             weight = settings.content_weight / len(settings.content_layers)
             terms[f"content {layer}"] = weight * self.content_term(layer, features[layer])
         for layer in settings.style_layers if settings.style_weight else ():
-            shared = settings.normalization == "gatys" or settings.style_loss == "sliced"
+            shared = settings.normalization in ("gatys", "relative")
             weight = settings.style_weight / (len(settings.style_layers) if shared else 1)
             terms[f"style {layer}"] = weight * style[settings.style_loss](layer, features[layer])
         if settings.tv_weight:
@@ -194,19 +200,29 @@ class Naive:
         return total if self.settings.normalization == "sum" else total / mask.sum()
 
     def sliced_term(self, layer, features):
-        """Each cell's target lies in the match of the deep cell above it; sorted along random directions."""
+        """Each cell's target lies in the match of the deep cell above it; sorted along random directions.
+
+        Each once, and others from anywhere, where the settings say so; the sets are then compared by their quantiles.
+        """
         deepest = self.settings.style_layers[-1]
         match_of = dict(zip(map(tuple, np.argwhere(self.masks[deepest] > 0)), self.matches[deepest]))
-        factor, chosen, targets = stride(deepest) // stride(layer), [], []
+        factor, chosen, places = stride(deepest) // stride(layer), [], []
         for place in np.argwhere(self.masks[layer] >= min(np.nextafter(0.5, 1), self.masks[layer].max())):
             if tuple(place // factor) in match_of:
-                match = match_of[tuple(place // factor)] * factor + place % factor
                 chosen.append(features[tuple(place)])
-                targets.append(self.style[layer].numpy()[tuple(match)])
-        number = max(32, min(128, 2**20 // len(targets)))
+                places.append(tuple(match_of[tuple(place // factor)] * factor + place % factor))
+        style = self.style[layer].numpy()
+        if self.settings.match_once:
+            places = sorted(set(places))
+        count = round(self.settings.beyond_matches * len(places))
+        others = np.random.default_rng(self.settings.seed).integers(0, style.shape[:2], (count, 2))
+        targets = np.stack([style[tuple(place)] for place in [*places, *others]])
+        number = max(32, min(128, 2**20 // len(chosen)))
         directions = np.random.default_rng(self.settings.seed).standard_normal((features.shape[2], number))
         directions = cast(directions / np.linalg.norm(directions, axis=0))
-        target = np.sort(np.stack(targets) @ directions.numpy(), axis=0)
+        target = np.sort(targets @ directions.numpy(), axis=0)
+        levels, known = ((np.arange(n) + 0.5) / n for n in (len(chosen), len(targets)))
+        target = np.stack([np.interp(levels, known, column) for column in target.T], axis=1)
         along = keras.ops.sort(keras.ops.stack(chosen) @ directions, axis=0)
         return sum_of((along - cast(target)) ** 2) / sum_of(cast(target) ** 2)
 
