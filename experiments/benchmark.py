@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from reproduce.applications import harmonize
 from reproduce.architecture import Rectangle
@@ -37,7 +38,9 @@ def make(runs: Runs) -> None:
     """Measure everything on the first case's painting; write the report beside this file."""
     painting = resize(runs.cases(1)[0].background, (525, 700))
     sections = [f"# Benchmark\n\n{_machine()} What is compared alternates in one run; medians of {REPEATS}."]
-    for measure in (evaluation, peer, matching, canvas, command, coarse_to_fine, memory):
+    progress = tqdm((evaluation, peer, matching, canvas, command, coarse_to_fine, memory), unit="section")
+    for measure in progress:
+        progress.set_description(measure.__name__)
         sections.append(measure(painting))
         text = "\n\n".join(sections) + "\n"
         write_atomically(REPORT, lambda temporary, text=text: temporary.write_text(text))
