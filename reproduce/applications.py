@@ -1,10 +1,12 @@
 """The paper's three applications: stylize (3.2), restyle_region (4.2.1) and harmonize (3.3, 4.2.2)."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from .architecture import stride
@@ -75,12 +77,15 @@ def stylize(
     run = _Run("stylize", {"content": content, "style": style}, settings, weights, on_progress)
     largest = max(content.shape) * settings.style_scale / max(style.shape)
     style = resize(style, scaled_shape(style.shape, largest)) if largest != 1 else style
-    mask = np.ones(content.shape[:2], np.float32)
+    height, width = content.shape[:2]
+    framed = _to_whole_cells(content, settings)
+    mask = np.ones(framed.shape[:2], np.float32)
 
     def finish(image):
-        return weaken(smooth_colors(image, settings.smooth_colors), content, settings.strength)
+        image = smooth_colors(image[:height, :width], settings.smooth_colors)
+        return weaken(image, content, settings.strength)
 
-    return run.solve(content, style, mask, finish)
+    return run.solve(framed, style, mask, finish)
 
 
 def harmonize(
@@ -176,6 +181,18 @@ def restyle_region(
     return Result(put_back(restyled.image, image, corners, alpha), report)
 
 
+def _to_whole_cells(image: np.ndarray, settings: Settings) -> np.ndarray:
+    """The image with some of itself reflected at the bottom and at the right, so that poolings drop nothing of it.
+
+    What they drop has next to no features: it would stay as it was at the start, a grey strip where that was blank.
+    An image too small to be worked on stays as it is.
+    """
+    coarsest = settings.scale / 2**settings.coarse_to_fine
+    step = math.ceil(stride(settings.layers[-1]) / coarsest)
+    bottom, right = (-length % step if length >= step else 0 for length in image.shape[:2])
+    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
+
+
 def weaken(result: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:
     """The result at strength 1, the original at 0, a mixture between; where both are the same they stay so."""
     mixture = np.float32(strength) * result + np.float32(1 - strength) * original
@@ -196,7 +213,8 @@ class _Run:
     def solve(self, content: np.ndarray, style: np.ndarray, mask: np.ndarray, finish: Callable) -> Result:
         """Optimise `content` under `mask`, in stages; `finish` turns the enlarged working image into the result.
 
-        All images are full-size; each stage works at its own scale and starts where the one before ended.
+        All images are full-size; each stage works at its own scale and starts where the one before ended. The result
+        has the size that `finish` gives it.
         """
         full, image, outcomes = content.shape[:2], None, []
         for scale, iterations in stages(self.settings):
@@ -228,7 +246,8 @@ class _Run:
             image = objective.image(outcome.x)
             if outcome.interrupted:
                 break
-        return Result(finish(resize(image, full)), self._report(full, image.shape[:2], outcomes))
+        result = finish(resize(image, full))
+        return Result(result, self._report(result.shape[:2], image.shape[:2], outcomes))
 
     def _check_working_size(self, shape: tuple[int, int], scale: float) -> None:
         smallest = stride(self.settings.layers[-1])

@@ -1,6 +1,7 @@
 """The three applications with a small random network: what is promised about images, sizes, stages and reports."""
 
 import json
+import math
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -370,8 +371,23 @@ def test_stylize_keeps_the_contents_size(shape, style_shape, scale):
     result = stylize(blobs(shape, 0), blobs(style_shape, 1), replace(QUICK_BASE, scale=scale))
     assert result.image.shape == (*shape, 3) and result.image.dtype == np.float32
     assert result.image.min() >= 0 and result.image.max() <= 1
-    assert result.report["size"]["working"] == [round(shape[1] * scale), round(shape[0] * scale)]
+    # Whole cells of block3_conv1, the deepest layer here: multiples of its stride.
+    working = [4 * math.ceil(length * scale / 4) for length in shape]
+    assert result.report["size"] == {"input": [shape[1], shape[0]], "working": working[::-1]}
     assert result.report["loss"]["final"]["total"] < 0.9 * result.report["loss"]["initial"]["total"]
+
+
+def test_a_reflected_frame_fills_the_cells_that_poolings_would_drop(problems):
+    """Pixels without a whole cell of features would stay as they were at the start."""
+    content = blobs((67, 90), 0)
+    result = stylize(content, blobs((50, 33), 1), replace(QUICK_BASE, scale=1.0, coarse_to_fine=1))
+    assert [problem.content.shape[:2] for problem in problems] == [(36, 48), (72, 96)]
+    framed = problems[1].content
+    np.testing.assert_array_equal(framed[:67, :90], content)
+    np.testing.assert_array_equal(framed[67:, :90], content[65:60:-1])
+    np.testing.assert_array_equal(framed[:67, 90:], content[:, 88:82:-1])
+    assert (problems[1].mask == 1).all()
+    assert result.image.shape == content.shape
 
 
 @pytest.mark.parametrize(
@@ -414,7 +430,7 @@ def test_restyle_region_changes_the_quadrilateral_alone():
     outside = ~around(inside, 8)  # 6 of the feather, and the soft pixels on the edge
     np.testing.assert_array_equal(result.image[outside], image[outside])
     assert np.abs(result.image - image)[inside > 0].mean() > 0.01
-    assert result.report["size"] == {"input": [90, 67], "region": [49, 35], "working": [24, 18]}
+    assert result.report["size"] == {"input": [90, 67], "region": [49, 35], "working": [28, 20]}
     assert sorted(result.report["corners"]) == sorted(list(map(float, corner)) for corner in CORNERS)
     assert list(result.report["inputs"]) == ["image", "style"]
 
