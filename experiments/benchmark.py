@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from reproduce.applications import harmonize
-from reproduce.architecture import Rectangle
+from reproduce.architecture import Rectangle, channels, feature_shape
 from reproduce.backend import as_tensor, matrix_product_speed, ops, value_and_gradient
 from reproduce.features import Extractor, blank_image, features_within, to_network_input
 from reproduce.images import resize, write_atomically, write_image
@@ -51,7 +51,8 @@ def evaluation(painting: np.ndarray) -> str:
     return markdown_table(
         "One evaluation",
         "The whole program (SciPy, conversions and losses included) over the bare network's value and gradient of the "
-        "same size; its arithmetic over that of a 2048 x 2048 matrix product; what share of it convolutions take.",
+        "same size; its arithmetic (convolutions and Gram matrices) over that of a 2048 x 2048 matrix product; what "
+        "share of it convolutions take.",
         "size | program / bare | of the product's speed | convolutions | s | bare, s | product, GFLOP/s",
         [_evaluation_row(resize(painting, shape), painting) for shape in SIZES],
     )
@@ -68,10 +69,15 @@ def _evaluation_row(image: np.ndarray, style: np.ndarray) -> tuple:
     bare_seconds, seconds, product = alternate(
         lambda: seconds_of(lambda: bare(image)), lambda: _seconds_per_evaluation(objective), matrix_product_speed
     )
-    flops = work(shape, Rectangle(0, 0, *shape), PAPER.layers).flops
+    flops = work(shape, Rectangle(0, 0, *shape), PAPER.layers).flops + _gram_flops(shape)
     convolutions = share_of_convolutions(lambda: objective(objective.start))
     return (f"{shape[1]} x {shape[0]}", f"{seconds / bare_seconds:.2f}", f"{flops / seconds / product:.0%}",
             f"{convolutions:.0%}", f"{seconds:.2f}", f"{bare_seconds:.2f}", f"{product / 1e9:.0f}")  # fmt: skip
+
+
+def _gram_flops(shape: tuple[int, int]) -> float:
+    """A Gram matrix and its gradient are a product of features with features, and one of features with the matrix."""
+    return sum(4 * np.prod(feature_shape(shape, layer)) * channels(layer) ** 2 for layer in PAPER.style_layers)
 
 
 def peer(painting: np.ndarray) -> str:
