@@ -18,6 +18,7 @@ import pytest
 
 from reproduce.__main__ import main
 from reproduce.images import read_image, read_mask, write_image
+from reproduce.refine import content_share
 from reproduce.settings import Settings, preset
 from reproduce.weights import Weights
 
@@ -185,6 +186,7 @@ def test_options_are_the_settings_fields(network, folder):
         "normalization": "sum", "patch_size": 5, "rematch_every": 1, "mask_mode": "max", "feather": 1.5, "grow": 3,
         "scale": 0.9, "style_scale": 0.75, "start": "noise", "bounds": False, "iterations": 2, "history": 7,
         "tolerance": 1e-12, "coarse_to_fine": 1, "seed": 5, "matching_memory": 64,
+        "match_once": True, "beyond_matches": 0.5, "adapt_content": True,
         "recolor": True, "smooth_colors": 2, "match_grain": True, "strength": 0.5,
     }  # fmt: skip
     assert given.keys() == {setting.name for setting in fields(Settings)}
@@ -193,7 +195,9 @@ def test_options_are_the_settings_fields(network, folder):
         words = [] if isinstance(value, bool) else value if isinstance(value, list) else [value]
         options += [("--no-" if value is False else "--") + name.replace("_", "-"), *map(str, words)]
     assert run(folder, "harmonize", "BACKGROUND", "COMPOSITE", "MASK", "-o", "OUT", "--quiet", *options) == 0
-    assert json.loads((folder / "out.json").read_text())["settings"] == given
+    adapted = given["content_weight"] * content_share(read_image(folder / "background.png"))
+    expected = given | {"content_weight": pytest.approx(adapted), "adapt_content": False}
+    assert json.loads((folder / "out.json").read_text())["settings"] == expected
 
 
 def test_intermediate_images(network, folder):
