@@ -187,7 +187,7 @@ def _to_whole_cells(image: np.ndarray, settings: Settings) -> np.ndarray:
     What they drop has next to no features: it would stay as it was at the start, a grey strip where that was blank.
     An image too small to be worked on stays as it is.
     """
-    coarsest = settings.scale / 2**settings.coarse_to_fine
+    coarsest, _ = stages(settings)[0]
     step = math.ceil(stride(settings.layers[-1]) / coarsest)
     bottom, right = (-length % step if length >= step else 0 for length in image.shape[:2])
     return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)

@@ -78,7 +78,7 @@ class Settings:
     history: int = option(10, "gradients that L-BFGS remembers")
     tolerance: float = option(0.0, "stop when an iteration lowers the loss by less than this share of the first loss")
     coarse_to_fine: int = option(0, "solve first at 1/2^N, ..., 1/2 of the working size; 0: only at the working size")
-    seed: int = option(0, "seed of the random numbers (start from noise)")
+    seed: int = option(0, "seed of the random numbers (a start from noise; sliced: directions and places)")
     matching_memory: int = option(512, "workspace of the patch matching, megabytes")
 
     def __post_init__(self):
