@@ -1,6 +1,10 @@
-"""Ablations: what each reading of the paper changes, one setting at a time, as a grid of pictures and a table."""
+"""Ablations: what each reading of the paper changes, one setting at a time: pictures, a table, how the loss fell."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from reproduce.architecture import Rectangle
 from reproduce.masks import bounding_box
@@ -54,20 +58,39 @@ def make(runs: Runs) -> None:
 
 
 def _make_one(runs: Runs, name: str) -> None:
-    grid, boxes, rows, reports = [], [], [], []
+    grid, rows, reports, descents = [], [], [], {}
     for case in runs.cases(CASES):
         judgement, line = Judgement(case), {f"{case.name}: naive": case.composite}
+        descents[case.name] = {}
         for label, settings in ABLATIONS[name].items():
             result = runs.harmonize(case, settings)
             line[label] = result.image
-            costs = {cost: result.report[cost] for cost in ("seconds", "evaluations")}
+            descents[case.name][label] = fall = descent(result.report["trace"])
+            costs = {"loss": min(fall)} | {cost: result.report[cost] for cost in ("seconds", "evaluations")}
             rows.append({"case": case.name, "method": label, **judgement(result.image), **costs})
             reports.append(without_trace(result.report))
         box = _around(case.mask)
         grid.append({label: image[box.slices] for label, image in line.items()})
-        boxes.append(None)
-    save(panels(grid, boxes), runs.output / f"ablation_{name}", {"runs": reports})
+    save(panels(grid), runs.output / f"ablation_{name}", {"runs": reports})
+    save(_plot(descents), runs.output / f"ablation_{name}_loss", descents)
     write(runs, rows, f"ablation_{name}_table")
+
+
+def descent(trace: list[dict]) -> list[float]:
+    """The loss at each evaluation of a run's last scale, as a share of the first one there."""
+    losses = [entry["loss"] for entry in trace if entry["stage"] == trace[-1]["stage"]]
+    return [loss / losses[0] for loss in losses]
+
+
+def _plot(descents: Mapping[str, Mapping[str, list[float]]]) -> Figure:
+    """Loss against evaluations: a panel a case, a line a setting, a dot where it ended."""
+    figure, axes = plt.subplots(1, len(descents), figsize=(5 * len(descents), 4), squeeze=False, layout="constrained")
+    for axis, (case, lines) in zip(axes[0], descents.items()):
+        for label, losses in lines.items():
+            axis.semilogy(range(1, len(losses) + 1), losses, "-o", label=label, markevery=[-1])
+        axis.set(title=case, xlabel="evaluations", ylabel="loss, as a share of the first")
+        axis.legend(fontsize=8)
+    return figure
 
 
 def _around(mask) -> Rectangle:

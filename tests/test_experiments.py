@@ -29,7 +29,8 @@ def made(monkeypatch):
         def run(image, *others, weights, on_progress, **more):
             settings = next(other for other in others if hasattr(other, "iterations"))
             calls.append((name, settings))
-            report = {"interrupted": False, "seconds": 1.0, "evaluations": 3, "peak_memory_bytes": 5, "trace": [1]}
+            trace = [{"stage": stage, "loss": loss} for stage, loss in ((0, 9.0), (1, 4.0), (1, 1.0), (1, 2.0))]
+            report = {"interrupted": False, "seconds": 1.0, "evaluations": 3, "peak_memory_bytes": 5, "trace": trace}
             return Result(1 - image, report | {"loss": {"initial": {}, "final": {}}})
 
         run.__name__ = name
@@ -127,6 +128,19 @@ def test_every_ablation_has_its_preset_s_settings_among_its_own():
     for name, variants in ablation.ABLATIONS.items():
         assert (REFINED if name == "refined" else PAPER) in variants.values(), name
         assert len(set(map(str, variants.values()))) == len(variants) > 1
+
+
+def test_an_ablation_has_its_pictures_its_table_and_its_losses(made, tmp_path, monkeypatch):
+    measures = dict.fromkeys(("content", "style", "grain", "color_grain", "seam"), 1.0)
+    monkeypatch.setattr(ablation, "Judgement", lambda case: lambda image: measures)
+    ablation.make(make_runs(tmp_path, ablations=("iterations",)))
+    with open(tmp_path / "output" / "ablation_iterations_table.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["case"], row["loss"]) for row in rows] == [("one", "0.25")] * 4 + [("two", "0.25")] * 4
+    losses = json.loads((tmp_path / "output" / "ablation_iterations_loss.json").read_text())
+    assert losses["two"]["iterations 400"] == [1, 0.25, 0.5]  # the last stage alone
+    for name in ("ablation_iterations", "ablation_iterations_loss", "ablation_iterations_table"):
+        assert (tmp_path / "output" / f"{name}.png").exists()
 
 
 def test_the_table_has_a_row_a_case_and_method_and_medians(made, tmp_path, monkeypatch):
