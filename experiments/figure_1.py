@@ -3,13 +3,12 @@
 import numpy as np
 
 from reproduce.features import Extractor, blank_image
-from reproduce.images import scaled_shape
 from reproduce.settings import preset
 
 from .drawing import save, without_trace
 from .runs import Runs, weights
 from .scenes import stylize_pair
-from .structure import draw_structure, feature_maps
+from .structure import draw_structure, feature_maps, working_shape
 
 
 def make(runs: Runs) -> None:
@@ -17,16 +16,15 @@ def make(runs: Runs) -> None:
     settings = preset("paper", "stylize")
     result = runs.stylize("figure 1", content, style, settings)
     extractor = Extractor(settings.layers, weights())
-    shape = scaled_shape(content.shape, settings.scale)
+    shape = working_shape(result.report)
     images = {"content": content, "style": style, "output": result.image}
     figure = draw_structure(
         "Style transfer network",
         {"content image": content, "style image": style, "blank image, the start": blank_image(shape)},
         extractor,
-        shape,
         settings,
         feature_maps(extractor, images, shape),
-        result.report["loss"],
+        result.report,
         {"output": result.image},
     )
     save(figure, runs.output / "figure_1", {"run": without_trace(result.report)})

@@ -3,14 +3,13 @@
 import numpy as np
 
 from reproduce.features import Extractor
-from reproduce.images import scaled_shape
 from reproduce.masks import feather
 from reproduce.regions import quadrilateral_mask, straighten
 from reproduce.settings import preset
 
 from .drawing import save, without_trace
 from .runs import Runs, weights
-from .structure import draw_structure, feature_maps
+from .structure import draw_structure, feature_maps, working_shape
 
 
 def make(runs: Runs) -> None:
@@ -19,15 +18,14 @@ def make(runs: Runs) -> None:
     result = runs.restyle_region("figure 2", image, style, corners, settings)
     straight = {"straightened": straighten(image, corners), "stylised": straighten(result.image, corners)}
     extractor = Extractor(settings.layers, weights())
-    shape = scaled_shape(straight["straightened"].shape, settings.scale)
+    shape = working_shape(result.report)
     figure = draw_structure(
         "Partial style transfer network",
         {"image; red: the selected area": _outlined(image, corners), "style image": style, **straight},
         extractor,
-        shape,
         settings,
         feature_maps(extractor, straight, shape),
-        result.report["loss"],
+        result.report,
         {
             "feathered edge": feather(quadrilateral_mask(corners, image.shape[:2]), settings.feather),
             "realigned and put back": result.image,

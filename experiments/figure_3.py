@@ -1,20 +1,20 @@
 """Figure 3: the structure of the paste image harmonisation network, drawn from a run."""
 
 from reproduce.features import Extractor
-from reproduce.images import resize, scaled_shape
+from reproduce.images import resize
 from reproduce.masks import feather, grow, masks_at_layers
 from reproduce.settings import preset
 
 from .drawing import save, without_trace
 from .runs import Runs, weights
-from .structure import draw_structure, feature_maps
+from .structure import draw_structure, feature_maps, working_shape
 
 
 def make(runs: Runs) -> None:
     case, settings = runs.paper_case(), preset("paper", "harmonize")
     result = runs.harmonize(case, settings)
     extractor = Extractor(settings.layers, weights())
-    shape = scaled_shape(case.mask.shape, settings.scale)
+    shape = working_shape(result.report)
     loose = feather(grow(case.mask, settings.grow), settings.feather)
     masks = masks_at_layers(resize(loose, shape), settings.layers, settings.mask_mode)
     images = {"painting": case.background, "pasted": case.composite, "output": result.image}
@@ -23,10 +23,9 @@ def make(runs: Runs) -> None:
         "Paste image harmonisation network",
         {"painting": case.background, "target: the object pasted": case.composite, "mask, grown": loose},
         extractor,
-        shape,
         settings,
         rows,
-        result.report["loss"],
+        result.report,
         {"output": result.image},
     )
     record = {"case": case.name, "inputs": case.hashes, "licence": runs.materials.licence}

@@ -20,30 +20,36 @@ def draw_structure(
     title: str,
     inputs: Mapping[str, np.ndarray],
     extractor: Extractor,
-    shape: tuple[int, int],
     settings: Settings,
     rows: Mapping[str, Mapping[str, np.ndarray]],
-    loss: Mapping[str, Mapping],
+    report: Mapping,
     outputs: Mapping[str, np.ndarray],
 ) -> Figure:
-    """Four columns, read from left to right: images, network, what its layers put out, losses and result.
+    """From left to right images, network, what its layers put out with the losses on it, results; below, the way back.
 
     Args:
         inputs, outputs: label -> image.
         extractor: the network that ran.
-        shape: (height, width) of the image that it ran on.
         settings: which of its layers carry style and content.
         rows: layer -> label -> image, such as features and masks.
-        loss: of the run's report.
+        report: of the run.
     """
-    figure = plt.figure(figsize=(15, 8), layout="constrained")
+    figure = plt.figure(figsize=(15, 7.6), layout="constrained")
     figure.suptitle(title)
-    left, network, middle, right = figure.subfigures(1, 4, width_ratios=(1, 1.1, 2.1, 1.2))
+    forth, back = figure.subfigures(2, 1, height_ratios=(12, 1))
+    left, network, middle, right = forth.subfigures(1, 4, width_ratios=(1, 1.05, 2.6, 1))
     _stack(left, inputs)
-    _network(network, extractor, shape, settings)
-    _grid(middle, rows)
-    _results(right, loss, outputs)
+    _network(network, extractor, working_shape(report), settings)
+    _grid(middle, rows, report["loss"], settings)
+    _stack(right, outputs)
+    _way_back(back, report)
     return figure
+
+
+def working_shape(report: Mapping) -> tuple[int, int]:
+    """(height, width) of the image that a run's network saw."""
+    width, height = report["size"]["working"]
+    return height, width
 
 
 def feature_map(features: np.ndarray) -> np.ndarray:
@@ -66,21 +72,27 @@ def _stack(part, images: Mapping[str, np.ndarray]) -> None:
         show(axis, image, label)
 
 
-def _grid(part, rows: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    columns = max(len(row) for row in rows.values())
+def _grid(part, rows: Mapping[str, Mapping[str, np.ndarray]], loss: Mapping[str, Mapping], settings: Settings) -> None:
+    """A line a layer: its pictures, and the terms of the loss that are computed on it, at the start and at the end."""
+    columns = max(len(row) for row in rows.values()) + 1
     axes = part.subplots(len(rows), columns, squeeze=False)
     for line, (layer, row) in zip(axes, rows.items()):
-        for axis in line:
-            axis.axis("off")
         for axis, (label, image) in zip(line, row.items()):
             show(axis, image, f"{layer}\n{label} {image.shape[0]} x {image.shape[1]}")
+        first, last = loss["initial"]["terms"], loss["final"]["terms"]
+        text = "\n".join(
+            f"{name.removesuffix(layer)}loss\n{_change(first[name], last[name])}" for name in first if layer in name
+        )
+        box = {"boxstyle": "round,pad=0.6", "facecolor": COLORS[_role(layer, settings)], "edgecolor": "grey"}
+        line[-1].axis("off")
+        line[-1].text(0.5, 0.5, text, ha="center", va="center", fontsize=8, linespacing=1.5, bbox=box)
 
 
 def _network(part, extractor: Extractor, shape: tuple[int, int], settings: Settings) -> None:
     """One box an operation, with the shape that the built model puts out for this image."""
     axis = part.subplots()
     operations = operations_until(extractor.layers)
-    axis.set(xlim=(0, 1), ylim=(len(operations) + 0.5, -1))
+    axis.set(xlim=(0, 1), ylim=(len(operations) - 0.5, -1))
     axis.axis("off")
     axis.set_title("VGG-19, ImageNet", fontsize=9)
     output = (1, *shape, 3)
@@ -89,7 +101,7 @@ def _network(part, extractor: Extractor, shape: tuple[int, int], settings: Setti
         role = _role(operation.name, settings)
         text = f"{operation.name}  {output[1]} x {output[2]} x {output[3]}" + (f"   {role}" if role else "")
         box = {"boxstyle": "round,pad=0.35", "facecolor": COLORS[role or operation.kind], "edgecolor": "grey"}
-        arrow = {"arrowstyle": "<-", "color": "grey"}
+        arrow = {"arrowstyle": "<-", "color": "grey", "shrinkB": 6 if place else 0}
         axis.annotate(
             text, (0.5, place - 1), (0.5, place), ha="center", va="center", fontsize=7, bbox=box, arrowprops=arrow
         )
@@ -100,14 +112,16 @@ def _role(layer: str, settings: Settings) -> str:
     return {(1, 1): "both", (1, 0): "style", (0, 1): "content", (0, 0): ""}[style, content]
 
 
-def _results(part, loss: Mapping[str, Mapping], outputs: Mapping[str, np.ndarray]) -> None:
-    text, *axes = part.subplots(1 + len(outputs), 1)
-    text.axis("off")
-    text.set_title("loss: start -> end", fontsize=9)
-    final = loss["final"]["terms"]
-    lines = [f"{name}: {value:.3g} -> {final[name]:.3g}" for name, value in loss["initial"]["terms"].items()]
-    lines.append(f"sum: {loss['initial']['total']:.3g} -> {loss['final']['total']:.3g}")
-    lines.append("its gradient goes back to L-BFGS,\nwhich changes the image")
-    text.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", fontsize=8, family="monospace")
-    for axis, (label, image) in zip(axes, outputs.items()):
-        show(axis, image, label)
+def _way_back(part, report: Mapping) -> None:
+    axis = part.subplots()
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    axis.axis("off")
+    axis.annotate("", (0.07, 0.9), (0.75, 0.9), arrowprops={"arrowstyle": "->", "color": "grey"})
+    change = _change(report["loss"]["initial"]["total"], report["loss"]["final"]["total"])
+    text = f"L-BFGS changes the image along the gradient of the sum: {change} in {report['evaluations']} evaluations"
+    axis.text(0.41, 0.45, text, ha="center", va="center", fontsize=9)
+
+
+def _change(start: float, end: float) -> str:
+    first, last = (f"{loss:,.0f}" if loss == 0 or loss >= 100 else f"{loss:.3g}" for loss in (start, end))
+    return f"{first} \N{RIGHTWARDS ARROW} {last}"

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from experiments import ablation, runs, table
+from experiments import ablation, runs, structure, table
 from experiments.__main__ import EXPERIMENTS, main
 from experiments.drawing import panels, save
 from experiments.materials import Case, Materials
@@ -15,6 +16,7 @@ from experiments.methods import METHODS
 from experiments.runs import Runs
 from reproduce.applications import Result
 from reproduce.architecture import Rectangle
+from reproduce.features import Extractor
 from reproduce.images import read_image
 from reproduce.settings import PAPER, REFINED
 from reproduce.weights import Weights
@@ -176,6 +178,22 @@ def test_a_figure_is_saved_with_its_record(tmp_path):
     assert read_image(tmp_path / "new" / "figure.png").shape[1] > 500
     assert json.loads((tmp_path / "new" / "figure.json").read_text()) == {"made of": "panels"}
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["figure.json", "figure.png"]
+
+
+def test_a_structure_shows_the_shapes_and_losses_of_its_run():
+    extractor = Extractor(PAPER.layers, width=1 / 16)
+    report = {"size": {"working": [112, 80]}, "evaluations": 4}  # width first, as in every report
+    terms = {"content block4_conv1": 0.0} | {f"style {layer}": 0.5 for layer in PAPER.style_layers}
+    report["loss"] = {"initial": {"total": 12345.6, "terms": terms}, "final": {"total": 0.25, "terms": terms}}
+    shape = structure.working_shape(report)
+    rows = structure.feature_maps(extractor, {"pasted": case().composite}, shape)
+    images = {"one": case().composite}
+    figure = structure.draw_structure("Title", images, extractor, PAPER, rows, report, images)
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    assert {"block1_conv1  80 x 112 x 4", "block3_conv1  20 x 28 x 16   style"} <= set(texts)
+    assert "block5_conv1\npasted 5 x 7" in texts
+    assert "content loss\n0 \N{RIGHTWARDS ARROW} 0\nstyle loss\n0.5 \N{RIGHTWARDS ARROW} 0.5" in texts
+    assert any("12,346 \N{RIGHTWARDS ARROW} 0.25 in 4 evaluations" in text for text in texts)
 
 
 def test_the_list_names_every_experiment(capsys):
