@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -30,27 +31,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _make(options) -> int:
+    _check("experiments", options.names, (*EXPERIMENTS, *GROUPS))
     names = [name for given in options.names for name in GROUPS.get(given, (given,))]
-    for name in names:
-        if name not in EXPERIMENTS:
-            raise ValueError(f"Expected experiments out of {', '.join((*EXPERIMENTS, *GROUPS))}. Received: {name}")
     if not names:
         raise ValueError("Expected the name of an experiment (see --list). Received: none")
-    from reproduce.backend import limit_gpu_memory
+    from reproduce.backend import limit_gpu_memory  # TensorFlow and all: only once the command is known to make sense
 
-    from .materials import open_materials  # TensorFlow and all: only once the command is known to make sense
+    from .ablation import ABLATIONS
+    from .materials import open_materials
+    from .methods import METHODS
     from .runs import Runs
 
-    limit_gpu_memory(GPU_GIGABYTES)
     bar = _Bar()
+    materials = open_materials(options.materials, bar.fetching)
+    _check("methods", options.methods, METHODS)
+    _check("ablations", options.ablations, ABLATIONS)
+    _check(f"cases of {materials.name}", options.cases, materials.names())
+    limit_gpu_memory(GPU_GIGABYTES)
     runs = Runs(
-        materials=open_materials(options.materials, bar.fetching),
+        materials=materials,
         output=options.output,
         cache=options.cache,
         iterations=options.iterations,
+        only=options.cases,
         smoke=options.smoke,
-        methods=tuple(options.methods.split(",")) if options.methods else (),
-        ablations=tuple(options.ablations.split(",")) if options.ablations else (),
+        methods=options.methods,
+        ablations=options.ablations,
         on_progress=bar.running,
     )
     for name in names:
@@ -58,6 +64,17 @@ def _make(options) -> int:
         import_module(f".{name}", __package__).make(runs)
         bar.close()
     return 0
+
+
+def _check(what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"Expected {what} out of {', '.join(known)}. Received: {name}")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The names in a list A,B,..."""
+    return tuple(filter(None, text.split(",")))
 
 
 class _Bar:
@@ -98,8 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, default=Path("output/cache"), help="folder of finished runs")
     parser.add_argument("--iterations", type=int, metavar="N", help="in place of each preset's own")
     parser.add_argument("--smoke", action="store_true", help="tiny images, two iterations: does everything work?")
-    parser.add_argument("--methods", metavar="A,B,...", help="of the table (default: all but 'base')")
-    parser.add_argument("--ablations", metavar="A,B,...", help="which ablations to make (default: all)")
+    for name, help in (
+        ("--cases", "which cases of the materials to take (default: as many as the experiment shows)"),
+        ("--methods", "which methods the table compares (default: all but 'base')"),
+        ("--ablations", "which ablations to make (default: all)"),
+    ):
+        parser.add_argument(name, metavar="A,B,...", type=_listed, default=(), help=help)
     return parser
 
 

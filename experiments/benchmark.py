@@ -24,7 +24,6 @@ from reproduce.settings import PAPER, PAPER_BASE, preset
 from .measuring import REPEATS, alternate, markdown_table, run_command, seconds_of, share_of_convolutions
 from .runs import Runs, weights
 
-REPORT = Path(__file__).with_name("benchmark.md")
 PEER = Path("output/peer/bin/python")
 SIZES = ((300, 350), (512, 512))
 MEMORY_RUNS = (
@@ -35,15 +34,16 @@ MEMORY_RUNS = (
 
 
 def make(runs: Runs) -> None:
-    """Measure everything on the first case's painting; write the report beside this file."""
+    """Measure everything on the first case's painting; write benchmark.md, a section more after each."""
     painting = resize(runs.cases(1)[0].background, (525, 700))
     sections = [f"# Benchmark\n\n{_machine()} What is compared alternates in one run; medians of {REPEATS}."]
+    runs.output.mkdir(parents=True, exist_ok=True)
     progress = tqdm((evaluation, peer, matching, canvas, command, coarse_to_fine, memory), unit="section")
     for measure in progress:
         progress.set_description(measure.__name__)
         sections.append(measure(painting))
         text = "\n\n".join(sections) + "\n"
-        write_atomically(REPORT, lambda temporary, text=text: temporary.write_text(text))
+        write_atomically(runs.output / "benchmark.md", lambda temporary, text=text: temporary.write_text(text))
 
 
 def evaluation(painting: np.ndarray) -> str:

@@ -19,12 +19,16 @@ class Judgement:
 
     def __init__(self, case: Case):
         grown = feather(grow(case.mask, PAPER.grow), PAPER.feather)
-        # Results are kept with 8 bits a channel, so a drawn scene is judged as its file would be.
-        painting, naive = (to_bytes(image).astype(np.float32) / 255 for image in (case.background, case.composite))
+        painting, naive = _as_file(case.background), _as_file(case.composite)
         self._judge = metrics.Judge(painting, naive, case.mask, grown, _extractor(), references=case.published)
 
     def __call__(self, image: np.ndarray) -> dict[str, float]:
-        return self._judge(image)
+        return self._judge(_as_file(image))
+
+
+def _as_file(image: np.ndarray) -> np.ndarray:
+    """The image with 8 bits a channel, as results are kept: a drawn scene has more."""
+    return to_bytes(image).astype(np.float32) / 255
 
 
 @cache

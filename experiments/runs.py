@@ -14,6 +14,7 @@ import reproduce
 from reproduce.applications import Progress, Result, harmonize, restyle_region, stylize
 from reproduce.images import read_image, resize, scaled_shape, write_atomically, write_image
 from reproduce.regions import order_corners
+from reproduce.report import versions
 from reproduce.settings import Settings
 from reproduce.weights import Weights, find_weights
 
@@ -23,8 +24,8 @@ from .scenes import ScreenScene, screen_scene
 SMOKE_SIDE, SMOKE_ITERATIONS, SMOKE_CASES = 224, 2, 2
 PAPER_CASE = "4"
 # What a result depends on; the rest of the package reads, shows and judges.
-METHOD = ("applications", "architecture", "correspondence", "features", "images", "losses", "masks", "objective",
-          "optimize", "patches", "refine", "regions")  # fmt: skip
+METHOD = ("applications", "architecture", "backend", "correspondence", "features", "images", "losses", "masks",
+          "objective", "optimize", "patches", "refine", "regions", "weight_files", "weights")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Runs:
         output: the folder of figures and tables.
         cache: the folder of finished runs.
         iterations: in place of the settings' own, unless None.
+        only: the names of the cases to take; empty for all.
         smoke: images of at most 224 pixels, two iterations and two cases, to see whether everything works.
         methods, ablations: which of them the table and the ablation make; empty for their own choice.
         on_progress: called with a run's name and its progress.
@@ -45,18 +47,20 @@ class Runs:
     output: Path
     cache: Path
     iterations: int | None = None
+    only: tuple[str, ...] = ()
     smoke: bool = False
     methods: tuple[str, ...] = ()
     ablations: tuple[str, ...] = ()
     on_progress: Callable[[str, Progress], None] = lambda name, progress: None
 
     def cases(self, count: int | None = None) -> list[Case]:
-        """The first `count` cases of the materials, or all."""
-        return [self.case(name) for name in self.materials.names()[: SMOKE_CASES if self.smoke else count]]
+        """The cases asked for; if none were, the first `count` of the materials, or all."""
+        names = self.only or self.materials.names()[: SMOKE_CASES if self.smoke else count]
+        return [self.case(name) for name in names]
 
     def paper_case(self) -> Case:
         """The case that the paper's figures 6 and 7 show, DPH's shield, where the materials have it; else the first."""
-        names = self.materials.names()
+        names = self.only or self.materials.names()
         return self.case(PAPER_CASE if PAPER_CASE in names else names[0])
 
     def case(self, name: str) -> Case:
@@ -113,9 +117,10 @@ def weights() -> Weights:
 
 def _key(application: str, settings: Settings, inputs: list) -> str:
     digest = hashlib.sha256()
-    for part in (application, json.dumps(settings.as_dict()), weights().sha256, method_hash()):
+    for part in (application, json.dumps(settings.as_dict()), weights().sha256, method_hash(), json.dumps(versions())):
         digest.update(part.encode())
     for array in inputs:
+        digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return f"{application}-{digest.hexdigest()[:16]}"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
+import cv2
 from tqdm import tqdm
 
 from .architecture import MINIMUM_SIDE
@@ -31,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         return _fail(str(error))
     except Exception as error:
-        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's, without importing it here
+        # OpenCV's, and TensorFlow's without importing it here.
+        if getattr(error, "code", None) == cv2.Error.StsNoMem or type(error).__name__ == "ResourceExhaustedError":
             return _fail("out of memory: lower --scale, or use a smaller image or region")
         raise
 
@@ -60,6 +62,8 @@ def _harmonize(options) -> int:
 def _run(options, application: str, inputs: dict[str, str], **others) -> int:
     """Read, check what can be checked before the work, run, write image and report."""
     output = check_output(options.output)
+    if output.with_suffix(".json").is_dir():
+        raise ValueError(f"Expected a place for the report. Received a folder: {output.with_suffix('.json')}")
     settings = _settings(options)
     images = {name: (read_mask if name == "mask" else read_image)(path) for name, path in inputs.items()}
     show = _Show(options, output)
@@ -97,8 +101,9 @@ def _paste(options) -> int:
     output, mask_output = check_output(options.output), check_output(options.mask_output)
     if output.resolve() == mask_output.resolve():
         raise ValueError(f"Expected two output files. Received twice: {output}")
-    images = read_image(options.background), read_image(options.object), read_mask(options.mask)
-    composite, mask = paste(*images, options.at, options.scale)
+    # An object that is its own mask is pasted in its own colours, without the white that shows through them elsewhere.
+    picture = read_image(options.object, over_white=options.mask != options.object)
+    composite, mask = paste(read_image(options.background), picture, read_mask(options.mask), options.at, options.scale)
     write_image(output, composite)
     write_image(mask_output, mask)
     return 0
@@ -111,11 +116,11 @@ def _plan(options) -> int:
     speed = matrix_product_speed()
     print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}")
     for application, defaults in PRESETS[options.preset].items():
-        settings = replace(defaults, scale=options.scale or defaults.scale)
+        settings = defaults if options.scale is None else replace(defaults, scale=options.scale)
         expected = estimate(application, options.size, options.object, settings)
-        seconds = seconds_per_evaluation(expected, speed)
+        seconds = seconds_per_evaluation(expected.flops, speed)
         print(f"{application:16}{size_text(expected.working_shape):>14}{expected.memory_bytes / 1e9:>11.2f} GB"
-              f"{seconds:>13.2f} s{seconds * settings.iterations / 60:>6.1f} min")  # fmt: skip
+              f"{seconds:>13.2f} s{expected.seconds(speed) / 60:>6.1f} min")  # fmt: skip
     return 0
 
 
@@ -124,7 +129,7 @@ class _Show:
 
     def __init__(self, options, output: Path):
         self.quiet, self.save_every, self.output = options.quiet, options.save_every, output
-        self.stage, self.bar, self.saved = None, None, 0
+        self.stage, self.bar, self.iterations = None, None, 0
 
     def say(self, message: str) -> None:
         if message and not self.quiet:
@@ -137,9 +142,9 @@ class _Show:
         if progress.loss is None:
             return
         self.bar.set_postfix_str(f"loss {progress.loss:.4g}", refresh=False)
-        if self.save_every and progress.done % self.save_every == 0:
-            self.saved += self.save_every
-            path = self.output.with_name(f"{self.output.stem}_{self.saved:04d}{self.output.suffix}")
+        self.iterations += 1  # of all stages; progress.done counts those of one
+        if self.save_every and self.iterations % self.save_every == 0:
+            path = self.output.with_name(f"{self.output.stem}_{self.iterations:04d}{self.output.suffix}")
             write_image(path, progress.image())
 
     def _open(self, progress) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .architecture import stride
 from .features import Extractor, blank_image
-from .images import check_image, check_same_size, resize, scaled_shape, size_text
+from .images import MAXIMUM_PIXELS, check_image, check_same_size, resize, scaled_shape, size_text
 from .masks import check_mask, feather, grow
 from .objective import Objective, Problem
 from .optimize import STOPPED_BY_USER, Outcome, minimize
@@ -74,9 +74,8 @@ def stylize(
         ValueError: an input is not an image, or too small.
     """
     content, style = check_image(content, "the content image"), check_image(style, "the style image")
+    sized = _sized_style(style, content.shape, settings)
     run = _Run("stylize", {"content": content, "style": style}, settings, weights, on_progress)
-    largest = max(content.shape) * settings.style_scale / max(style.shape)
-    style = resize(style, scaled_shape(style.shape, largest)) if largest != 1 else style
     height, width = content.shape[:2]
     framed = _to_whole_cells(content, settings)
     mask = np.ones(framed.shape[:2], np.float32)
@@ -85,7 +84,7 @@ def stylize(
         image = smooth_colors(image[:height, :width], settings.smooth_colors)
         return weaken(image, content, settings.strength)
 
-    return run.solve(framed, style, mask, finish)
+    return run.solve(framed, sized, mask, finish)
 
 
 def harmonize(
@@ -118,6 +117,7 @@ def harmonize(
     check_same_size(background, mask, ("background", "mask"))
     mask = check_mask(mask)
     inputs = {"background": background, "composite": composite, "mask": mask}
+    _check_working_sizes({"background": background.shape}, settings)
     if settings.adapt_content:
         weight = settings.content_weight * content_share(background)
         settings = replace(settings, content_weight=weight, adapt_content=False)  # so the report says what was used
@@ -163,33 +163,68 @@ def restyle_region(
     image = check_image(image, "the image")
     corners = order_corners(corners, image.shape[:2])
     region = check_image(straighten(image, corners), "the straightened region")
+    if background_style is not None:  # said now, not after the region's work
+        _sized_style(check_image(background_style, "the background's style image"), image.shape, settings)
+    alpha = feather(quadrilateral_mask(corners, image.shape[:2]), settings.feather)
     weights = weights or find_weights()
-    restyled = stylize(region, style, settings, weights=weights, on_progress=on_progress)
+    shown = _showing(on_progress, lambda painted: put_back(painted, image, corners, alpha))
+    restyled = stylize(region, style, settings, weights=weights, on_progress=shown)
     report = restyled.report | {"application": "restyle-region", "corners": corners.tolist()}
     report["inputs"] = {"image": array_sha256(image), "style": restyled.report["inputs"]["style"]}
     report["size"] = report["size"] | {"input": list(image.shape[1::-1]), "region": report["size"]["input"]}
     if background_style is not None and not report["interrupted"]:
+        shown = _showing(on_progress, lambda painted: put_back(restyled.image, painted, corners, alpha))
         try:
-            rest = stylize(image, background_style, settings, weights=weights, on_progress=on_progress)
+            rest = stylize(image, background_style, settings, weights=weights, on_progress=shown)
         except KeyboardInterrupt:  # before there was anything of the background: the region is kept
             report["interrupted"] = True
         else:
             image, report["background"] = rest.image, rest.report
             report["interrupted"] = rest.report["interrupted"]
             report["inputs"]["background_style"] = rest.report["inputs"]["style"]
-    alpha = feather(quadrilateral_mask(corners, image.shape[:2]), settings.feather)
     return Result(put_back(restyled.image, image, corners, alpha), report)
+
+
+def _showing(on_progress: OnProgress, finish: Callable[[np.ndarray], np.ndarray]) -> OnProgress:
+    """`on_progress`, told of a part's run as one of the whole: `finish` makes the whole image of the part's."""
+
+    def shown(progress):
+        image = progress.image and (lambda: finish(progress.image()))
+        on_progress(replace(progress, image=image))
+
+    return shown
+
+
+def _sized_style(style: np.ndarray, content_shape: tuple[int, ...], settings: Settings) -> np.ndarray:
+    """The style image with its longer side as a share of the content's; raises ValueError if either is too small."""
+    shape = scaled_shape(style.shape, max(content_shape[:2]) * settings.style_scale / max(style.shape[:2]))
+    if shape[0] * shape[1] > MAXIMUM_PIXELS:
+        raise ValueError(f"Expected a style image of at most {MAXIMUM_PIXELS // 10**6} megapixels at style_scale "
+                         f"{settings.style_scale:g}. Received: {size_text(shape)}")  # fmt: skip
+    _check_working_sizes({"content": content_shape, "style": shape}, settings)
+    return resize(style, shape)
+
+
+def _check_working_sizes(shapes: dict[str, tuple[int, ...]], settings: Settings) -> None:
+    """Raises ValueError for an image that has no whole cell of the deepest layer at the coarsest scale."""
+    smallest, (scale, _) = stride(settings.layers[-1]), settings.stages[0]
+    for name, shape in shapes.items():
+        working = scaled_shape(shape, scale)
+        if min(working) < smallest:
+            raise ValueError(f"Expected a working {name} image of at least {smallest} pixels on each side. "
+                             f"Received: {size_text(working)} at scale {scale:g}")  # fmt: skip
 
 
 def _to_whole_cells(image: np.ndarray, settings: Settings) -> np.ndarray:
     """The image with some of itself reflected at the bottom and at the right, so that poolings drop nothing of it.
 
     What they drop has next to no features: it would stay as it was at the start, a grey strip where that was blank.
-    An image too small to be worked on stays as it is.
     """
-    coarsest, _ = stages(settings)[0]
-    step = math.ceil(stride(settings.layers[-1]) / coarsest)
-    bottom, right = (-length % step if length >= step else 0 for length in image.shape[:2])
+    cell, (coarsest, _) = stride(settings.layers[-1]), settings.stages[0]
+    # The shortest length that is a whole number of cells at the coarsest scale, and so, doubled, at every finer one.
+    bottom, right = (
+        round(cell * math.ceil(length * coarsest / cell - 1e-9) / coarsest) - length for length in image.shape[:2]
+    )
     return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
 
 
@@ -217,20 +252,21 @@ class _Run:
         has the size that `finish` gives it.
         """
         full, image, outcomes = content.shape[:2], None, []
-        for scale, iterations in stages(self.settings):
+        for scale, iterations in self.settings.stages:
             shape = scaled_shape(full, scale)
-            self._check_working_size(shape, scale)
             # A further stage at the same scale is there to match again, on what has been reached.
             again = image is not None and image.shape[:2] == shape
-            target, working_mask = resize(content, shape), resize(mask, shape)
-            start = self._start(content, style, shape) if image is None else resize(image, shape)
-            if self.settings.recolor and image is not None and not again:
-                recolored, start = recolor(image, target, self.settings.smooth_colors)
-                target = np.where(working_mask[..., None] > 0, recolored, target)
+            if not again:
+                target, working_mask = resize(content, shape), resize(mask, shape)
+                working_style = resize(style, scaled_shape(style.shape, scale))
+                start = self._start(content, style, shape) if image is None else resize(image, shape)
+                if self.settings.recolor and image is not None:
+                    recolored, start = recolor(image, target, self.settings.smooth_colors)
+                    target = np.where(working_mask[..., None] > 0, recolored, target)
             working = Problem(
                 content=target,
-                style=resize(style, scaled_shape(style.shape[:2], scale)),
-                start=start,
+                style=working_style,
+                start=image if again else start,
                 mask=working_mask,
                 query=image if again else None,
             )
@@ -246,14 +282,12 @@ class _Run:
             image = objective.image(outcome.x)
             if outcome.interrupted:
                 break
-        result = finish(resize(image, full))
+        try:
+            result = finish(resize(image, full))
+        except KeyboardInterrupt:  # the work is done: what little is left is done all the same
+            result = finish(resize(image, full))
+            outcomes[-1] = outcomes[-1]._replace(interrupted=True)
         return Result(result, self._report(result.shape[:2], image.shape[:2], outcomes))
-
-    def _check_working_size(self, shape: tuple[int, int], scale: float) -> None:
-        smallest = stride(self.settings.layers[-1])
-        if min(shape) < smallest:
-            raise ValueError(f"Expected a working image of at least {smallest} pixels on each side. "
-                             f"Received: {size_text(shape)} at scale {scale:g}")  # fmt: skip
 
     def _minimize(self, objective: Objective, iterations: int, image_at: Callable) -> Outcome:
         def on_iteration(iteration, loss, x):
@@ -287,7 +321,8 @@ class _Run:
         evaluations = sum(outcome.evaluations for outcome in outcomes)
         solving = sum(outcome.seconds for outcome in outcomes)
         trace = [{"stage": stage, **entry} for stage, outcome in enumerate(outcomes) for entry in outcome.trace]
-        lowest = min(outcomes[-1].trace, key=lambda entry: entry["loss"])
+        last = outcomes[-1].trace  # losses of other stages have other targets, and cannot be compared
+        lowest = min(last, key=lambda entry: entry["loss"])
         return {
             "application": self.application,
             "settings": self.settings.as_dict(),
@@ -299,7 +334,7 @@ class _Run:
             "seconds": round(time.perf_counter() - self.began, 3),
             "seconds_per_evaluation": round(solving / evaluations, 4),
             "peak_memory_bytes": peak_memory(),
-            "loss": {"initial": _loss(trace[0]), "final": _loss(lowest)},
+            "loss": {"initial": _loss(last[0]), "final": _loss(lowest)},
             "stop_reason": outcomes[-1].stop_reason,
             "interrupted": outcomes[-1].interrupted,
             **environment(),
@@ -307,19 +342,8 @@ class _Run:
         }
 
 
-def stages(settings: Settings) -> list[tuple[float, int]]:
-    """(scale, iterations) of the optimisations that a run is made of, each starting where the last ended.
-
-    Coarse-to-fine puts smaller scales first; matching again every k iterations cuts the last scale into pieces of k.
-    """
-    coarse = [(settings.scale / 2**level, settings.iterations) for level in range(settings.coarse_to_fine, 0, -1)]
-    each, whole = settings.rematch_every or settings.iterations, settings.iterations
-    pieces = [min(each, whole - done) for done in range(0, whole, each)] if whole else [0]
-    return coarse + [(settings.scale, piece) for piece in pieces]
-
-
 def _loss(entry: dict) -> dict:
-    return {"total": entry["loss"], "terms": {k: v for k, v in entry.items() if k not in ("loss", "seconds", "stage")}}
+    return {"total": entry["loss"], "terms": {k: v for k, v in entry.items() if k not in ("loss", "seconds")}}
 
 
 @lru_cache(maxsize=2)

@@ -21,10 +21,10 @@ from .architecture import MINIMUM_SIDE  # noqa: E402
 from .quiet import silent_stderr  # noqa: E402
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, over_white: bool = True) -> np.ndarray:
     """Read an image file of any kind that OpenCV knows: grey, colour, palette, 8 or 16 bits a channel.
 
-    EXIF orientation is applied. Transparency is composited over white.
+    EXIF orientation is applied. Transparency is composited over white, or not at all: the colours are as stored then.
 
     Returns:
         float32 (H, W, 3), RGB in [0, 1].
@@ -34,7 +34,7 @@ def read_image(path: str | Path) -> np.ndarray:
         ValueError: it is a folder, not an image, or of an unusable size.
     """
     color, alpha = _decode(path)
-    return color if alpha is None else color * alpha[..., None] + (1 - alpha[..., None])
+    return color if alpha is None or not over_white else color * alpha[..., None] + (1 - alpha[..., None])
 
 
 def read_mask(path: str | Path) -> np.ndarray:

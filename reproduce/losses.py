@@ -2,8 +2,8 @@
 
 Each knows four normalisations. "sum" is what equations 1 to 4 print. "mean" divides as the published code of DPH does,
 which the paper's weights 1 : 0.05 belong to. "gatys" divides as Gatys et al. 2016. "relative" divides by what the
-target alone gives, so that weights mean the same at every layer and size. All sums run in float64: in float32 their
-rounding would tell L-BFGS that it had converged.
+target alone gives, so that weights mean the same at every layer and size. The sums that make one number of a layer run
+in float64: in float32 their rounding would tell L-BFGS that it had converged.
 """
 
 import numpy as np

@@ -110,19 +110,6 @@ class Judge:
         return {name: perceptual_distance(features, reference) for name, reference in self.references.items()}
 
 
-def measure(
-    result: np.ndarray,
-    painting: np.ndarray,
-    naive: np.ndarray,
-    mask: np.ndarray,
-    grown_mask: np.ndarray,
-    extractor: Callable[[np.ndarray], Features],
-    references: Mapping[str, np.ndarray] | None = None,
-) -> dict[str, float]:
-    """Every measure of one result. For several results of a case keep one `Judge`, which takes the other arguments."""
-    return Judge(painting, naive, mask, grown_mask, extractor, references)(result)
-
-
 def background(result: np.ndarray, painting: np.ndarray, grown_mask: np.ndarray) -> float:
     """The largest change of any channel where the grown mask is 0. In [0, 1]; must be 0."""
     return float(np.abs(result - painting)[grown_mask == 0].max())

@@ -36,11 +36,23 @@ def work(shape: tuple[int, int], pixels: Rectangle, layers: tuple[str, ...]) -> 
 
 
 class Estimate(NamedTuple):
-    """What to expect of a run: bytes held at most, operations an evaluation, and the (height, width) worked at."""
+    """What to expect of a run.
+
+    Attributes:
+        memory_bytes: held at most.
+        flops: operations of an evaluation at the last scale.
+        working_shape: (height, width) of the image at the last scale.
+        stages: (iterations, operations of an evaluation) of each.
+    """
 
     memory_bytes: float
     flops: float
     working_shape: tuple[int, int]
+    stages: list[tuple[int, float]]
+
+    def seconds(self, product_speed: float) -> float:
+        """Seconds of optimisation, as `seconds_per_evaluation`; an iteration takes little more than one evaluation."""
+        return sum(count * seconds_per_evaluation(flops, product_speed) for count, flops in self.stages)
 
 
 # Fitted to measured peaks of the process, on Linux with TensorFlow 2.21 (the benchmark's table of memory).
@@ -62,19 +74,25 @@ def estimate(application: str, size: tuple[int, int], object_size: tuple[int, in
         object_size: (height, width) of the object, or of the straightened region, in pixels.
         settings: of the run.
     """
-    solved = object_size if application == "restyle-region" else size
-    shape = scaled_shape(solved, settings.scale)
+    works = [_work_at(scale, application, size, object_size, settings) for scale, _ in settings.stages]
+    stages = [(iterations, work.flops) for (_, iterations), (_, work) in zip(settings.stages, works)]
+    shape, (flops, activation_bytes) = works[-1]
+    tile_pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
+    most = max(FORWARD_BYTES_PER_PIXEL * tile_pixels, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
+    memory = PROCESS_BYTES + BYTES_PER_PIXEL[application] * size[0] * size[1] + most
+    return Estimate(memory, flops, shape, stages)
+
+
+def _work_at(scale: float, application: str, size, object_size, settings: Settings) -> tuple[tuple[int, int], Work]:
+    """The (height, width) worked at, and the work of an evaluation there."""
+    shape = scaled_shape(object_size if application == "restyle-region" else size, scale)
     pixels = Rectangle(0, 0, *shape)
     if application == "harmonize":
         margin = settings.grow + 3 * settings.feather
-        height, width = scaled_shape((object_size[0] + 2 * margin, object_size[1] + 2 * margin), settings.scale)
+        height, width = scaled_shape((object_size[0] + 2 * margin, object_size[1] + 2 * margin), scale)
         top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
         pixels = Rectangle(top, left, top + height, left + width).clip(shape)
-    flops, activation_bytes = work(shape, pixels, settings.layers)
-    tile_pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
-    stages = (FORWARD_BYTES_PER_PIXEL * tile_pixels, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
-    memory = PROCESS_BYTES + BYTES_PER_PIXEL[application] * size[0] * size[1] + max(stages)
-    return Estimate(memory, flops, shape)
+    return shape, work(shape, pixels, settings.layers)
 
 
 def _tile_side(length: int, settings: Settings) -> int:
@@ -85,6 +103,6 @@ def _tile_side(length: int, settings: Settings) -> int:
     return min(side + 2 * margin, length)
 
 
-def seconds_per_evaluation(expected: Estimate, product_speed: float) -> float:
-    """Seconds, on a machine whose float32 matrix product makes `product_speed` operations a second."""
-    return OVERHEAD_SECONDS + expected.flops / (SHARE_OF_PRODUCT_SPEED * product_speed)
+def seconds_per_evaluation(flops: float, product_speed: float) -> float:
+    """Seconds of so many operations, on a machine whose float32 matrix product makes `product_speed` a second."""
+    return OVERHEAD_SECONDS + flops / (SHARE_OF_PRODUCT_SPEED * product_speed)

@@ -79,7 +79,8 @@ def smooth_colors(image: np.ndarray, radius: int) -> np.ndarray:
 def match_grain(image: np.ndarray, painting: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """Strengthen the finest lightness of an image's object until its Laplacian is as strong as the painting's.
 
-    An object whose detail is stronger stays as it is: its edges are its own, and not noise.
+    At most it is doubled: more would strengthen noise. An object whose detail is stronger stays as it is: its edges are
+    its own, and not noise.
 
     Args:
         image, painting: (H, W, 3), RGB in [0, 1].

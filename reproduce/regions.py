@@ -123,7 +123,9 @@ def paste(
         raise ValueError(f"Expected a scale above 0 that keeps the object under {MAXIMUM_PIXELS // 10**6} megapixels. "
                          f"Received: {scale}")  # fmt: skip
     shape = scaled_shape(box.shape, scale)
-    image, mask = resize(image[box.slices], shape), resize(mask[box.slices], shape)
+    # Colours are resized weighted by the mask: what lies around the object does not come into its edge.
+    mask = mask[box.slices]
+    weighted, mask = resize(image[box.slices] * mask[..., None], shape), resize(mask, shape)
     top, left = _round(at[1] - (shape[0] - 1) / 2), _round(at[0] - (shape[1] - 1) / 2)
     height, width = background.shape[:2]
     rows = slice(max(top, 0), max(min(top + shape[0], height), 0))
@@ -134,7 +136,8 @@ def paste(
         raise ValueError(f"Expected an object that lies on the background of {size_text(background.shape)}. "
                          f"Received: one of {size_text(shape)} around {at[0]:g},{at[1]:g}")  # fmt: skip
     placed[rows, columns] = mask[inside]
-    composite[rows, columns] = blend(image[inside], background[rows, columns], mask[inside])
+    under, share = background[rows, columns], mask[inside][..., None]
+    composite[rows, columns] = np.where(share > 0, np.clip(under * (1 - share) + weighted[inside], 0, 1), under)
     return composite, placed
 
 

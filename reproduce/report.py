@@ -18,8 +18,13 @@ PACKAGES = ("tensorflow", "keras", "scipy", "numpy")
 
 def environment() -> dict:
     """Versions of Python and packages, and the commit of the project's checkout (None outside one)."""
-    versions = {"python": sys.version.split()[0]} | {package: version(package) for package in PACKAGES}
-    return {"versions": versions | {"opencv": cv2.__version__}, "git": _git()}
+    return {"versions": versions(), "git": _git()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    packages = {package: version(package) for package in PACKAGES}
+    return {"python": sys.version.split()[0]} | packages | {"opencv": cv2.__version__}
 
 
 def array_sha256(array: np.ndarray) -> str:
@@ -52,11 +57,13 @@ def write_report(output: Path, report: dict) -> None:
 
 
 def _git() -> dict | None:
+    """The commit, and whether the package's own code differs from it."""
+
     def run(*arguments):
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return {"commit": run("rev-parse", "HEAD"), "dirty": bool(run("status", "--porcelain"))}
+        return {"commit": run("rev-parse", "HEAD"), "dirty": bool(run("status", "--porcelain", "--", "."))}
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -7,8 +7,12 @@ Luan et al. 2018, *Deep Painterly Harmonization*, and its published code, whose 
 
 import dataclasses
 from dataclasses import dataclass, field, fields, replace
+from numbers import Integral, Real
 
 from .architecture import operations_until
+
+NUMBERS = {int: Integral, float: Real}  # NumPy's count too
+FARTHEST = 1000  # pixels: no soft edge or neighbourhood is wider
 
 
 def option(default, help: str, choices: tuple = ()):
@@ -54,7 +58,7 @@ class Settings:
         ("convolve", "area", "max"),
     )
     feather: float = option(2.0, "standard deviation of the Gaussian that softens the mask's edge, pixels")
-    grow: int = option(12, "how far around the mask pixels are optimised too, pixels (DPH's masks: 12)")
+    grow: int = option(12, "harmonize: how far around the mask pixels are optimised too, pixels (DPH's masks: 12)")
 
     # The image.
     scale: float = option(0.5, "working size as a share of the input's (paper: half); the result is enlarged")
@@ -67,10 +71,10 @@ class Settings:
     bounds: bool = option(True, "keep pixels within [0, 1] while optimising")
 
     # Against noise and blur (not in the paper; see refine.py).
-    adapt_content: bool = option(False, "weigh content by how densely the painting is painted: sparsely, more")
+    adapt_content: bool = option(False, "harmonize: weigh content by how densely the painting is painted")
     recolor: bool = option(False, "finer stages take the content's lightness and the colours of the stage before")
     smooth_colors: int = option(0, "radius within which the result's colours are smoothed, pixels; 0: not")
-    match_grain: bool = option(False, "bring an object's fine lightness up to the painting's")
+    match_grain: bool = option(False, "harmonize: bring the object's fine lightness up to the painting's")
     strength: float = option(1.0, "how much of the result to show: 0 is the image that came in, 1 the result")
 
     # The solver (paper: L-BFGS).
@@ -84,6 +88,8 @@ class Settings:
     def __post_init__(self):
         for setting in fields(self):
             value, choices = getattr(self, setting.name), setting.metadata["choices"]
+            kind = type(setting.default)
+            self._expect(isinstance(value, NUMBERS.get(kind, kind)), f"{setting.name} of type {kind.__name__}", value)
             if choices and value not in choices:
                 raise ValueError(f"Expected {setting.name} to be one of {', '.join(choices)}. Received: {value}")
         operations_until(self.style_layers + self.content_layers)
@@ -104,6 +110,9 @@ class Settings:
                      "tolerance", "coarse_to_fine", "seed", "smooth_colors", "beyond_matches"):  # fmt: skip
             value = getattr(self, name)
             self._expect(0 <= value < float("inf"), f"{name} of 0 or more", value)
+        for name in ("feather", "grow", "smooth_colors"):
+            value = getattr(self, name)
+            self._expect(value <= FARTHEST, f"{name} of at most {FARTHEST} pixels", value)
 
     @staticmethod
     def _expect(condition, expected: str, received) -> None:
@@ -115,6 +124,17 @@ class Settings:
         """All layers whose features are used, each once, shallow to deep."""
         used = self.style_layers + self.content_layers
         return tuple(o.name for o in operations_until(used) if o.name in used)
+
+    @property
+    def stages(self) -> list[tuple[float, int]]:
+        """(scale, iterations) of the optimisations that a run is made of, each starting where the last ended.
+
+        Coarse-to-fine puts smaller scales first; matching again every k iterations cuts the last one into pieces of k.
+        """
+        coarse = [(self.scale / 2**level, self.iterations) for level in range(self.coarse_to_fine, 0, -1)]
+        each, whole = self.rematch_every or self.iterations, self.iterations
+        pieces = [min(each, whole - done) for done in range(0, whole, each)] if whole else [0]
+        return coarse + [(self.scale, piece) for piece in pieces]
 
     def as_dict(self) -> dict:
         return dataclasses.asdict(self)
@@ -171,8 +191,10 @@ def preset(name: str, application: str) -> Settings:
     """The settings of a preset for "stylize", "restyle-region" or "harmonize".
 
     Raises:
-        ValueError: no preset has that name.
+        ValueError: no preset, or no application, has that name.
     """
     if name not in PRESETS:
         raise ValueError(f"Expected a preset out of {', '.join(PRESETS)}. Received: {name}")
+    if application not in PRESETS[name]:
+        raise ValueError(f"Expected an application out of {', '.join(PRESETS[name])}. Received: {application}")
     return PRESETS[name][application]

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from reproduce import applications
-from reproduce.applications import harmonize, restyle_region, stages, stylize
+from reproduce.applications import harmonize, restyle_region, stylize
 from reproduce.features import Extractor
 from reproduce.masks import feather
 from reproduce.refine import content_share
+from reproduce.regions import blend
 from reproduce.settings import GATYS, PAPER, PAPER_BASE, REFINED
 from reproduce.weights import Weights
 
@@ -99,7 +100,7 @@ def stop_at(stage, done):
     ],
 )
 def test_stages_by_hand(changes, expected):
-    assert stages(replace(PAPER, **{"iterations": 300, "scale": 0.5} | changes)) == expected
+    assert replace(PAPER, **{"iterations": 300, "scale": 0.5} | changes).stages == expected
 
 
 # Harmonize
@@ -169,6 +170,12 @@ def test_recolored_stages_keep_the_lightness_of_the_object(problems):
     lightness, expected = (cv2.cvtColor(i, cv2.COLOR_RGB2LAB)[free] for i in (fine.content, composite))
     assert np.abs(lightness - expected)[:, 0].mean() < 1 < np.abs(lightness - expected)[:, 1:].mean()
     np.testing.assert_array_equal(fine.content[~free], background[~free])
+
+
+def test_recolored_stages_that_match_again_keep_their_colors(problems):
+    harmonize(*pasted(), replace(QUICK, scale=1.0, coarse_to_fine=1, recolor=True, rematch_every=2))
+    assert len(problems) == 3 and problems[2].query is not None
+    np.testing.assert_array_equal(problems[2].content, problems[1].content)
 
 
 def test_a_full_frame_object_has_no_painting_to_take_grain_from():
@@ -247,6 +254,14 @@ def test_coarse_to_fine_starts_each_stage_where_the_last_ended(problems):
     assert all(problem.query is None for problem in problems)  # the composite's patches are matched, at every scale
 
 
+def test_the_reported_losses_are_comparable():
+    """Other stages have other targets: first and last loss are those of the last stage."""
+    report = harmonize(*pasted(), replace(QUICK, coarse_to_fine=1, scale=1.0)).report
+    last = [entry["loss"] for entry in report["trace"] if entry["stage"] == 1]
+    assert report["loss"]["initial"]["total"] == last[0] != report["trace"][0]["loss"]
+    assert report["loss"]["final"]["total"] == min(last)
+
+
 def test_rematching_matches_what_has_been_reached(problems):
     """Matched anew, the same image has another loss; with the old matches it would have the same."""
     result = harmonize(*pasted(), replace(QUICK, iterations=6, rematch_every=3))
@@ -296,6 +311,19 @@ def test_ctrl_c_between_two_stages_keeps_the_first_ones_image(changes):
 def test_ctrl_c_before_the_first_evaluation_ends_the_run():
     with pytest.raises(KeyboardInterrupt):
         harmonize(*pasted(), QUICK, on_progress=stop_at("matching", 0.5))
+
+
+def test_ctrl_c_while_the_result_is_finished_loses_nothing(monkeypatch):
+    def interrupted_once(*arguments):
+        monkeypatch.setattr(applications, "blend", blend)
+        raise KeyboardInterrupt
+
+    expected = harmonize(*pasted(), QUICK)
+    monkeypatch.setattr(applications, "blend", interrupted_once)
+    result = harmonize(*pasted(), QUICK)
+    np.testing.assert_allclose(result.image, expected.image, atol=1e-5)
+    assert result.report["interrupted"] and not expected.report["interrupted"]
+    assert result.report["iterations"] == QUICK.iterations
 
 
 # Progress and report
@@ -365,7 +393,7 @@ def test_weights_are_looked_for_only_when_none_are_given(monkeypatch):
 # Stylize
 
 
-@pytest.mark.parametrize("scale", [0.5, 1.0])
+@pytest.mark.parametrize("scale", [0.3, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize("shape, style_shape", [((67, 91), (50, 33)), ((64, 64), (200, 90))])
 def test_stylize_keeps_the_contents_size(shape, style_shape, scale):
     result = stylize(blobs(shape, 0), blobs(style_shape, 1), replace(QUICK_BASE, scale=scale))
@@ -462,6 +490,29 @@ def test_the_rest_may_take_another_style():
     json.dumps(result.report)
 
 
+def test_progress_of_a_region_shows_the_whole_image():
+    image, style = blobs((67, 90), 0), blobs((40, 48), 1)
+    shown = []
+
+    def on_progress(progress):
+        if progress.image:
+            shown.append(progress.image())
+
+    result = restyle_region(image, style, CORNERS, QUICK_BASE, background_style=style, on_progress=on_progress)
+    assert {step.shape for step in shown} == {image.shape} and len(shown) == 8
+    outside = ~around(quadrilateral((67, 90), CORNERS), 8)
+    np.testing.assert_array_equal(shown[3][outside], image[outside])
+    assert np.abs(shown[3] - image)[~outside].max() > 0.05
+    np.testing.assert_allclose(shown[7], result.image, atol=1e-5)
+
+
+def test_a_style_for_the_rest_is_checked_before_any_work(problems):
+    image, style = blobs((67, 90), 0), blobs((40, 48), 1)
+    with pytest.raises(ValueError, match=r"working style image of at least 4 pixels.*45 x 1 at scale 0.5"):
+        restyle_region(image, style, CORNERS, QUICK_BASE, background_style=blobs((16, 700), 2))
+    assert not problems
+
+
 def test_an_interrupted_region_is_put_back_and_nothing_else_is_begun():
     image, style = blobs((67, 90), 0), blobs((40, 48), 1)
     result = restyle_region(
@@ -512,8 +563,10 @@ def test_stylize_refuses_what_is_no_image_or_too_small():
         stylize(good[:10], good, QUICK_BASE)
     with pytest.raises(ValueError, match=r"style image of shape \(height, width, 3\)"):
         stylize(good, good[..., :1], QUICK_BASE)
-    with pytest.raises(ValueError, match=r"at least 16 pixels.*8 x 8 at scale 0.5"):
+    with pytest.raises(ValueError, match=r"working content image.*at least 16 pixels.*8 x 8 at scale 0.5"):
         stylize(good[:16, :16], good, PAPER_BASE)
+    with pytest.raises(ValueError, match=r"at most 100 megapixels at style_scale 1e\+06"):
+        stylize(good, good, replace(QUICK_BASE, style_scale=1e6))
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,12 @@ def test_intermediate_images(network, folder):
     assert (read_image(folder / "out_0002.png") != read_image(folder / "out_0004.png")).any()
 
 
+def test_intermediate_images_are_counted_over_all_stages(network, folder):
+    assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT, "--iterations", "6",
+               "--rematch-every", "2", "--save-every", "3") == 0  # fmt: skip
+    assert sorted(path.name for path in folder.glob("out_*.png")) == ["out_0003.png", "out_0006.png"]
+
+
 def test_progress_and_notice(network, folder, capfd):
     options = [option for option in SHORT if option != "--quiet"]
     assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *options) == 0
@@ -258,6 +264,14 @@ def test_out_of_memory_is_one_line(network, folder, monkeypatch, capfd):
     assert "out of memory" in refused(folder, capfd, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT)
 
 
+def test_opencv_out_of_memory_is_one_line(network, folder, monkeypatch, capfd):
+    def exhaust(*arguments, **keywords):
+        cv2.copyMakeBorder(np.zeros((1, 1), np.uint8), 0, 2**30, 0, 2**30, cv2.BORDER_CONSTANT)
+
+    monkeypatch.setattr("reproduce.applications.minimize", exhaust)
+    assert "out of memory" in refused(folder, capfd, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT)
+
+
 def test_select(folder, capfd):
     assert run(folder, "select", "COMPOSITE", "--seed", "20,30", "-o", "OUT") == 0
     expected = np.zeros((HEIGHT, WIDTH))
@@ -295,6 +309,18 @@ def test_paste(folder, capfd):
     np.testing.assert_array_equal(result[~mask], background[~mask])
     np.testing.assert_allclose(result[mask], np.broadcast_to([0.9, 0.5, 0.2], (24 * 17, 3)), atol=1 / 255)
     assert capfd.readouterr() == ("", "")
+
+
+def test_pasting_a_transparent_object_by_its_own_transparency(folder):
+    """White, which such images are shown over, does not come into its soft edge."""
+    alpha = np.zeros((40, 40), np.uint8)
+    alpha[10:30, 10:30], alpha[12:28, 12:28] = 128, 255
+    cv2.imwrite(str(folder / "cut_out.png"), np.dstack([np.zeros((40, 40, 3), np.uint8), alpha]))
+    cv2.imwrite(str(folder / "black.png"), np.zeros((60, 60, 3), np.uint8))
+    assert run(folder, "paste", str(folder / "black.png"), "CUT_OUT", "CUT_OUT", "--at", "30,30", "-o", "OUT",
+               "--mask-output", "OUT_MASK") == 0  # fmt: skip
+    assert set(np.unique(np.round(255 * read_mask(folder / "out_mask.png")))) == {0, 128, 255}
+    assert read_image(folder / "out.png").max() == 0
 
 
 def test_paste_beyond_the_left_border(folder):
@@ -482,6 +508,11 @@ def test_bad_outputs(folder, capfd, arguments):
     where = arguments.index("OUT")
     for name, message in bad.items():
         assert message in refused(folder, capfd, *arguments[:where], str(folder / name), *arguments[where + 1 :])
+
+
+def test_a_folder_in_the_place_of_the_report(folder, capfd):
+    (folder / "result.json").mkdir()
+    assert "Received a folder" in refused(folder, capfd, *HARMONIZE, "-o", str(folder / "result.png"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder that even root cannot write to")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -86,6 +87,13 @@ def test_other_inputs_weights_or_code_make_another_run(made, tmp_path, monkeypat
     assert len(made) == 4
 
 
+def test_images_of_the_same_bytes_and_other_sizes_make_another_run(made, tmp_path):
+    everything = make_runs(tmp_path)
+    for shape in ((40, 48), (48, 40)):
+        everything.stylize("blank", np.ones((*shape, 3), np.float32), case().background, PAPER)
+    assert len(made) == 2
+
+
 def test_a_stopped_run_is_not_kept(made, tmp_path, monkeypatch):
     def stopped(image, *others, **more):
         return Result(image, {"interrupted": True})
@@ -166,10 +174,14 @@ def test_medians_by_hand():
     assert table.medians(rows).splitlines()[2] == "| a | 3 | 0.200 |"
 
 
-def test_an_unknown_method_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="Expected methods out of naive"):
-        table.measure(make_runs(tmp_path), ("naiv",), "table")
+def test_the_table_s_methods_are_known():
     assert set(table.DEFAULT_METHODS) <= set(METHODS)
+
+
+def test_cases_can_be_chosen(tmp_path):
+    assert [case.name for case in make_runs(tmp_path).cases(1)] == ["one"]
+    chosen = make_runs(tmp_path, only=("two",))
+    assert [case.name for case in chosen.cases()] == ["two"] and chosen.paper_case().name == "two"
 
 
 def test_a_figure_is_saved_with_its_record(tmp_path):
@@ -203,8 +215,19 @@ def test_the_list_names_every_experiment(capsys):
     assert all(len(line.split()) > 3 for line in lines)
 
 
-@pytest.mark.parametrize("arguments", [["figure_8"], ["figure_5", "--materials", "no/such/folder"], []])
-def test_a_mistake_is_one_line(arguments, capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["figure_8"], "Expected experiments out of demo, "),
+        (["figure_5", "--materials", "no/such/folder"], "no/such/folder"),
+        ([], "Expected the name of an experiment"),
+        (["figure_5", "table", "--methods", "paper,naiv"], "Expected methods out of naive, .*Received: naiv"),
+        (["figure_5", "ablation", "--ablations", "patch"], "Expected ablations out of resolution, .*Received: patch"),
+        (["figure_5", "--cases", "balloon,ballon"], "Expected cases of demo out of balloon, .*Received: ballon"),
+    ],
+)
+def test_a_mistake_is_one_line_before_any_work(arguments, message, capsys, tmp_path):
     assert main([*arguments, "--output", str(tmp_path / "o")]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and re.search(message, lines[0])
     assert not (tmp_path / "o").exists()

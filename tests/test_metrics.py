@@ -95,11 +95,8 @@ def test_the_painting_s_own_grain_is_the_scale_even_if_the_result_changed_all_of
     assert measures["color_grain"] > 1.5
 
 
-def test_measure_is_the_judge_in_one_call(judge, painting, naive):
-    references = {"published": inside(texture(1), painting)}
-    once = metrics.measure(texture(2), painting, naive, MASK, GROWN, fake_extractor, references)
-    assert once == judge(texture(2))
-    assert all(type(value) is float for value in once.values())
+def test_measures_are_floats_that_json_takes(judge):
+    assert all(type(value) is float for value in judge(texture(2)).values())
 
 
 def test_the_painting_is_looked_at_once(painting, naive):
@@ -378,8 +375,8 @@ def test_sizes_that_do_not_match(wrong, painting, naive):
     }
     case[wrong] = case[wrong][:, :-16]
     with pytest.raises(ValueError, match=r"same size.*80 x 96"):
-        references = {"first pass": case.pop("reference")}
-        metrics.measure(**case, references=references, extractor=fake_extractor)
+        result, references = case.pop("result"), {"first pass": case.pop("reference")}
+        metrics.Judge(**case, references=references, extractor=fake_extractor)(result)
 
 
 @pytest.mark.parametrize(
@@ -396,5 +393,6 @@ def test_sizes_that_do_not_match(wrong, painting, naive):
 )
 def test_what_is_no_image_or_mask(argument, value, message, painting, naive):
     case = {"painting": painting, "naive": naive, "mask": MASK, "grown_mask": GROWN, "result": naive, argument: value}
+    result = case.pop("result")
     with pytest.raises(ValueError, match=message):
-        metrics.measure(**case, extractor=fake_extractor)
+        metrics.Judge(**case, extractor=fake_extractor)(result)

@@ -1,5 +1,7 @@
 """The plan: its counts against hand-worked and built networks, its estimates' order, and the command."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,9 +53,18 @@ def test_a_restyled_region_costs_what_its_size_costs():
     assert region.flops == estimate("stylize", (300, 400), (1, 1), PAPER_BASE).flops
 
 
+def test_the_time_is_that_of_all_scales():
+    plain = replace(PAPER_BASE, scale=1.0, iterations=100)
+    fine = estimate("stylize", (640, 640), (1, 1), plain)
+    staged = estimate("stylize", (640, 640), (1, 1), replace(plain, coarse_to_fine=1))
+    coarse = estimate("stylize", (640, 640), (1, 1), replace(plain, scale=0.5))
+    assert staged.seconds(1e11) == pytest.approx(fine.seconds(1e11) + coarse.seconds(1e11))
+    assert fine.seconds(1e11) == pytest.approx(100 * seconds_per_evaluation(fine.flops, 1e11))
+
+
 def test_a_machine_twice_as_fast_takes_less_time():
     expected = estimate("stylize", (700, 700), (1, 1), PAPER_BASE)
-    assert seconds_per_evaluation(expected, 2e11) < seconds_per_evaluation(expected, 1e11)
+    assert expected.seconds(2e11) < expected.seconds(1e11)
 
 
 def test_the_command_prints_every_application(capsys):

@@ -265,6 +265,17 @@ def test_paste_with_a_soft_mask_mixes():
     np.testing.assert_allclose(composite[box], 0.25 * image[box] + 0.75 * background[box], atol=EPSILON)
 
 
+@pytest.mark.parametrize("scale", [0.5, 1, 1.5])
+def test_paste_takes_no_color_from_around_the_object(scale):
+    """A dark object, cut out of a light backdrop, on a dark painting: no light fringe."""
+    mask = np.zeros((40, 40), np.float32)
+    mask[12:29, 11:28] = 1
+    image = np.broadcast_to(1 - mask[..., None], (40, 40, 3))
+    composite, placed = paste(np.zeros((60, 60, 3), np.float32), image, mask, (30, 30), scale)
+    assert placed.max() == 1
+    np.testing.assert_allclose(composite, 0, atol=EPSILON)
+
+
 def test_paste_leaves_its_arguments_alone():
     arguments = scene(object_at=(slice(5, 13), slice(10, 20)))
     before = [array.copy() for array in arguments]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import FrozenInstanceError, fields, replace
 
+import numpy as np
 import pytest
 
 from reproduce.settings import PRESETS, Settings, preset
@@ -45,6 +46,17 @@ def test_every_preset_serves_every_application_and_survives_json(name, applicati
     again = json.loads(json.dumps(settings.as_dict()))
     again |= {key: tuple(again[key]) for key in ("style_layers", "content_layers")}
     assert Settings(**again) == settings
+
+
+def test_numpy_numbers_are_numbers_and_lists_are_no_tuples():
+    assert Settings(iterations=np.int64(7), scale=np.float32(0.5)) == Settings(iterations=7)
+    with pytest.raises(ValueError, match="Expected style_layers of type tuple"):
+        Settings(style_layers=["block1_conv1"])
+
+
+def test_unknown_application():
+    with pytest.raises(ValueError, match=r"Expected an application out of harmonize, .*Received: restyle_region"):
+        preset("paper", "restyle_region")
 
 
 def test_unknown_preset():
@@ -92,7 +104,10 @@ def test_layers_are_all_that_are_used_once_each_shallow_first():
     ("history", 0),
     ("matching_memory", 15),
     ("seed", -1),
-    ("smooth_colors", -1),
+    *[("smooth_colors", value) for value in (-1, 1001)],
+    ("iterations", 10.0),
+    ("feather", 1e9),
+    ("grow", 40000),
     *[("strength", value) for value in (-0.1, 1.1, float("nan"))],
 ])  # fmt: skip
 def test_impossible_numbers(name, value):
