@@ -1,4 +1,4 @@
-# make demo | test | lint | figures | smoke: each sets up what it needs, on a machine with Python 3.11 or newer.
+# make demo | test | lint | figures | smoke: each sets up what it needs, on a machine with Python 3.11, 3.12 or 3.13.
 PYTHON ?= python3
 MATERIALS ?= demo
 OUTPUT ?= $(if $(filter demo,$(MATERIALS)),figures,output/figures)
@@ -25,6 +25,8 @@ smoke: .venv/run
 	$(BIN)/python -m experiments figures table ablation --smoke --output output/smoke --cache output/smoke/cache
 
 .venv/run: requirements.txt
+	@$(PYTHON) -c "import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
+	'Expected Python 3.11, 3.12 or 3.13, such as make PYTHON=python3.12. Received: ' + sys.version.split()[0])"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from reproduce.__main__ import listed
+
 FIGURES = tuple(f"figure_{number}" for number in range(1, 8))
 EXPERIMENTS = ("demo", *FIGURES, "table", "ablation", "benchmark")
 GROUPS = {"figures": FIGURES}
@@ -72,11 +74,6 @@ def _check(what: str, names: Iterable[str], known: Iterable[str]) -> None:
             raise ValueError(f"Expected {what} out of {', '.join(known)}. Received: {name}")
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    """The names in a list A,B,..."""
-    return tuple(filter(None, text.split(",")))
-
-
 class _Bar:
     """One progress bar at a time, for fetches and runs."""
 
@@ -120,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--methods", "which methods the table compares (default: all but 'base')"),
         ("--ablations", "which ablations to make (default: all)"),
     ):
-        parser.add_argument(name, metavar="A,B,...", type=_listed, default=(), help=help)
+        parser.add_argument(name, metavar="A,B,...", type=listed, default=(), help=help)
     return parser
 
 

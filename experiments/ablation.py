@@ -29,7 +29,8 @@ ABLATIONS: dict[str, dict[str, Settings]] = {
     "style_loss": _vary("style_loss", ("matched", "per_patch", "gram")),
     "patch_size": _vary("patch_size", (1, 3, 5)),
     "content_weight": _vary("content_weight", (0.0, 0.05, 0.5, 5.0)),
-    "iterations": _vary("iterations", (50, 100, 200, 400)),
+    "iterations": _vary("iterations", (50, 100, 200, 400))
+    | {f"iterations {count}, scale 1": replace(PAPER, iterations=count, scale=1.0) for count in (50, 100, 200)},
     "tv_weight": _vary("tv_weight", (0.0, 1e3, 1e4, 1e5)),
     "normalization": {
         "mean": PAPER,

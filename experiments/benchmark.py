@@ -172,7 +172,7 @@ def coarse_to_fine(painting: np.ndarray) -> str:
     images = _pasted(painting, painting.shape[:2], 250).values()
     plain, staged = (
         harmonize(*images, replace(PAPER, **changes), weights=weights()).report
-        for changes in ({"iterations": 300}, {"iterations": 150, "coarse_to_fine": 2})
+        for changes in ({"iterations": 300}, {"coarse_to_fine": 2, "iterations": 300})
     )
     target, last = plain["loss"]["final"]["total"], staged["trace"][-1]["stage"]
     before = sum(entries[-1]["seconds"] for entries in _by_stage(staged["trace"])[:last])

@@ -246,12 +246,12 @@ def _application(commands, name: str, run: Callable, help: str) -> argparse.Argu
 def _add_setting(group, name: str, default, metadata) -> None:
     """The option of one settings field; left out, the preset's value stays."""
     kind = type(default)
-    shown = " ".join(default) if kind is tuple else default
+    shown = ",".join(default) if kind is tuple else default
     keywords = {"default": None, "dest": f"setting_{name}", "help": f"{metadata['help']} [{shown}]".replace("%", "%%")}
     if kind is bool:
         keywords["action"] = argparse.BooleanOptionalAction
     elif kind is tuple:
-        keywords |= {"nargs": "*", "metavar": "LAYER"}
+        keywords |= {"type": listed, "metavar": "A,B,..."}
     elif metadata["choices"]:
         keywords["choices"] = metadata["choices"]
     else:
@@ -263,7 +263,6 @@ def _settings(options) -> Settings:
     """The preset's settings with the options that were given."""
     given = {name.removeprefix("setting_"): value for name, value in vars(options).items()
              if name.startswith("setting_") and value is not None}  # fmt: skip
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     if options.save_every < 0:
         raise ValueError(f"Expected --save-every of 0 or more. Received: {options.save_every}")
     return replace(preset(options.preset, options.application), **given)
@@ -279,6 +278,11 @@ def _size(text: str) -> tuple[int, int]:
         message = f"expected a size WxH of at least {MINIMUM_SIDE} pixels each, received {text!r}"
         raise argparse.ArgumentTypeError(message) from None
     return height, width
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names in a list A,B,..."""
+    return tuple(filter(None, text.split(",")))
 
 
 def _point(text: str) -> tuple[float, float]:

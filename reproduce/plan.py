@@ -58,7 +58,8 @@ class Estimate(NamedTuple):
 # Fitted to measured peaks of the process, on Linux with TensorFlow 2.21 (the benchmark's table of memory).
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 BYTES_PER_ACTIVATION_BYTE = 2.6  # an evaluation: what is kept for the gradient, and the gradients
-FORWARD_BYTES_PER_PIXEL = 1100  # the painting's features, tile by tile
+FORWARD_BYTES_PER_PIXEL = 900  # the painting's features, tile by tile
+COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 BYTES_PER_PIXEL = {"stylize": 100, "restyle-region": 30, "harmonize": 160}  # the full-size images and masks it holds
 # Fitted likewise to evaluations: what convolutions reach of a matrix product's speed, and what else a call takes.
 SHARE_OF_PRODUCT_SPEED = 0.8
@@ -78,7 +79,9 @@ def estimate(application: str, size: tuple[int, int], object_size: tuple[int, in
     stages = [(iterations, work.flops) for (_, iterations), (_, work) in zip(settings.stages, works)]
     shape, (flops, activation_bytes) = works[-1]
     tile_pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
-    most = max(FORWARD_BYTES_PER_PIXEL * tile_pixels, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
+    features = sum(4 * channels(layer) / stride(layer) ** 2 for layer in settings.layers)
+    forward_bytes = (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * features) * tile_pixels
+    most = max(forward_bytes, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
     memory = PROCESS_BYTES + BYTES_PER_PIXEL[application] * size[0] * size[1] + most
     return Estimate(memory, flops, shape, stages)
 

@@ -192,7 +192,7 @@ def test_options_are_the_settings_fields(network, folder):
     assert given.keys() == {setting.name for setting in fields(Settings)}
     options = []
     for name, value in given.items():
-        words = [] if isinstance(value, bool) else value if isinstance(value, list) else [value]
+        words = [] if isinstance(value, bool) else [",".join(value) if isinstance(value, list) else value]
         options += [("--no-" if value is False else "--") + name.replace("_", "-"), *map(str, words)]
     assert run(folder, "harmonize", "BACKGROUND", "COMPOSITE", "MASK", "-o", "OUT", "--quiet", *options) == 0
     adapted = given["content_weight"] * content_share(read_image(folder / "background.png"))
@@ -561,8 +561,8 @@ def test_patch_larger_than_a_layer(network, folder, capfd, style_loss):
 
 def test_patch_as_large_as_it_may_be(network, folder):
     """Half as large, 2 x 2 features are too few for the deepest layer, but not those of the layer before."""
-    layers = ["--style-layers", "block3_conv1", "block4_conv1"]
-    assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT, "--scale", "0.5", *layers) == 0
+    layers = ["--style-layers", "block3_conv1,block4_conv1"]
+    assert run(folder, "harmonize", *layers, *HARMONIZE[1:], "-o", "OUT", *SHORT, "--scale", "0.5") == 0
     assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT, "--scale", "0.5") == 2
 
 

@@ -53,6 +53,14 @@ def test_a_restyled_region_costs_what_its_size_costs():
     assert region.flops == estimate("stylize", (300, 400), (1, 1), PAPER_BASE).flops
 
 
+def test_features_of_shallow_layers_take_more_memory():
+    shallow = replace(PAPER, style_layers=("block1_conv1",), content_layers=("block4_conv1",))
+    deep = replace(shallow, style_layers=("block3_conv1",))
+    bytes_of = [estimate("harmonize", (512, 640), (40, 40), settings).memory_bytes for settings in (shallow, deep)]
+    outputs = 4 * (64 - 256 / 4**2)  # bytes a pixel of block1_conv1's features over those of block3_conv1's
+    assert bytes_of[0] - bytes_of[1] == pytest.approx(2 * outputs * (512 * 640) * (0.5 * 0.5))
+
+
 def test_the_time_is_that_of_all_scales():
     plain = replace(PAPER_BASE, scale=1.0, iterations=100)
     fine = estimate("stylize", (640, 640), (1, 1), plain)
