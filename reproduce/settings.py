@@ -11,7 +11,7 @@ from numbers import Integral, Real
 
 from .architecture import operations_until
 
-NUMBERS = {int: Integral, float: Real}  # NumPy's count too
+NUMBERS = {int: Integral, float: Real}  # NumPy's too
 FARTHEST = 1000  # pixels: no soft edge or neighbourhood is wider
 
 
@@ -90,6 +90,7 @@ class Settings:
             value, choices = getattr(self, setting.name), setting.metadata["choices"]
             kind = type(setting.default)
             self._expect(isinstance(value, NUMBERS.get(kind, kind)), f"{setting.name} of type {kind.__name__}", value)
+            object.__setattr__(self, setting.name, kind(value))  # the report is JSON, which knows no NumPy
             if choices and value not in choices:
                 raise ValueError(f"Expected {setting.name} to be one of {', '.join(choices)}. Received: {value}")
         operations_until(self.style_layers + self.content_layers)

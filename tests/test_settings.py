@@ -49,7 +49,9 @@ def test_every_preset_serves_every_application_and_survives_json(name, applicati
 
 
 def test_numpy_numbers_are_numbers_and_lists_are_no_tuples():
-    assert Settings(iterations=np.int64(7), scale=np.float32(0.5)) == Settings(iterations=7)
+    settings = Settings(iterations=np.int64(7), scale=np.float32(0.5), feather=1)
+    assert settings == Settings(iterations=7, scale=0.5, feather=1.0)
+    assert json.dumps(settings.as_dict()) == json.dumps(Settings(iterations=7, feather=1.0).as_dict())
     with pytest.raises(ValueError, match="Expected style_layers of type tuple"):
         Settings(style_layers=["block1_conv1"])
 
