@@ -77,7 +77,7 @@ class Settings:
     match_grain: bool = option(False, "harmonize: bring the object's fine lightness up to the painting's")
     strength: float = option(1.0, "how much of the result to show: 0 is the image that came in, 1 the result")
 
-    # The solver (paper: SciPy's L-BFGS; it does not say how many iterations, Keras's own example evaluates 10 x 20 times).
+    # The solver (paper: L-BFGS, and not how many iterations; Keras's own example evaluates 10 x 20 times).
     iterations: int = option(200, "iterations of L-BFGS")
     history: int = option(10, "gradients that L-BFGS remembers")
     tolerance: float = option(0.0, "stop when an iteration lowers the loss by less than this share of the first loss")
