@@ -12,7 +12,7 @@ from reproduce.settings import Settings, preset
 
 from .drawing import panels, save, without_trace
 from .judging import Judgement
-from .runs import Runs
+from .runs import Runs, by_stage
 from .table import write
 
 PAPER, REFINED = preset("paper", "harmonize"), preset("refined", "harmonize")
@@ -77,7 +77,7 @@ def _make_one(runs: Runs, name: str) -> None:
 
 def descent(trace: list[dict]) -> list[float]:
     """The loss at each evaluation of a run's last scale, as a share of the first one there."""
-    losses = [entry["loss"] for entry in trace if entry["stage"] == trace[-1]["stage"]]
+    losses = [entry["loss"] for entry in by_stage(trace)[-1]]
     return [loss / losses[0] for loss in losses]
 
 

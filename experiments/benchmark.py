@@ -22,7 +22,7 @@ from reproduce.plan import estimate, work
 from reproduce.settings import PAPER, PAPER_BASE, preset
 
 from .measuring import REPEATS, alternate, markdown_table, run_command, seconds_of, share_of_convolutions
-from .runs import Runs, weights
+from .runs import Runs, by_stage, weights
 
 PEER = Path("output/peer/bin/python")
 SIZES = ((300, 350), (512, 512))
@@ -174,9 +174,9 @@ def coarse_to_fine(painting: np.ndarray) -> str:
         harmonize(*images, replace(PAPER, **changes), weights=weights()).report
         for changes in ({"iterations": 300}, {"iterations": 300, "coarse_to_fine": 2})
     )
-    target, last = plain["loss"]["final"]["total"], staged["trace"][-1]["stage"]
-    before = sum(entries[-1]["seconds"] for entries in _by_stage(staged["trace"])[:last])
-    reached = [entry["seconds"] for entry in _by_stage(staged["trace"])[last] if entry["loss"] <= target]
+    target, (*coarse, last) = plain["loss"]["final"]["total"], by_stage(staged["trace"])
+    before = sum(entries[-1]["seconds"] for entries in coarse)
+    reached = [entry["seconds"] for entry in last if entry["loss"] <= target]
     whole = plain["trace"][-1]["seconds"]
     row = ("not reached", "", f"{whole:.0f}")
     if reached:
@@ -241,10 +241,6 @@ def _seconds_per_evaluation(objective: Objective, iterations: int = 8) -> float:
     outcome = minimize(objective, objective.start, bounds=(0, 1), iterations=iterations, history=10, tolerance=0)
     times = [entry["seconds"] for entry in outcome.trace[1:]]
     return (times[-1] - times[0]) / (len(times) - 1)
-
-
-def _by_stage(trace: list[dict]) -> list[list[dict]]:
-    return [[entry for entry in trace if entry["stage"] == stage] for stage in range(trace[-1]["stage"] + 1)]
 
 
 def _machine() -> str:

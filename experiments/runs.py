@@ -115,6 +115,11 @@ def weights() -> Weights:
     return find_weights()
 
 
+def by_stage(trace: list[dict]) -> list[list[dict]]:
+    """A report's trace, the evaluations of each stage apart."""
+    return [[entry for entry in trace if entry["stage"] == stage] for stage in range(trace[-1]["stage"] + 1)]
+
+
 def _key(application: str, settings: Settings, inputs: list) -> str:
     digest = hashlib.sha256()
     for part in (application, json.dumps(settings.as_dict()), weights().sha256, method_hash(), json.dumps(versions())):

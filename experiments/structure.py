@@ -76,10 +76,10 @@ def _grid(part, rows: Mapping[str, Mapping[str, np.ndarray]], loss: Mapping[str,
     """A line a layer: its pictures, and the terms of the loss that are computed on it, at the start and at the end."""
     columns = max(len(row) for row in rows.values()) + 1
     axes = part.subplots(len(rows), columns, squeeze=False)
+    first, last = loss["initial"]["terms"], loss["final"]["terms"]
     for line, (layer, row) in zip(axes, rows.items()):
         for axis, (label, image) in zip(line, row.items()):
             show(axis, image, f"{layer}\n{label} {image.shape[0]} x {image.shape[1]}")
-        first, last = loss["initial"]["terms"], loss["final"]["terms"]
         text = "\n".join(
             f"{name.removesuffix(layer)}loss\n{_change(first[name], last[name])}" for name in first if layer in name
         )

@@ -74,7 +74,7 @@ def stylize(
         ValueError: an input is not an image, or too small.
     """
     content, style = check_image(content, "the content image"), check_image(style, "the style image")
-    sized = _sized_style(style, content.shape, settings)
+    sized = resize(style, _style_shape(style.shape, content.shape, settings))
     run = _Run("stylize", {"content": content, "style": style}, settings, weights, on_progress)
     height, width = content.shape[:2]
     framed = _to_whole_cells(content, settings)
@@ -164,7 +164,8 @@ def restyle_region(
     corners = order_corners(corners, image.shape[:2])
     region = check_image(straighten(image, corners), "the straightened region")
     if background_style is not None:  # said now, not after the region's work
-        _sized_style(check_image(background_style, "the background's style image"), image.shape, settings)
+        background_style = check_image(background_style, "the background's style image")
+        _style_shape(background_style.shape, image.shape, settings)
     alpha = feather(quadrilateral_mask(corners, image.shape[:2]), settings.feather)
     weights = weights or find_weights()
     shown = _showing(on_progress, lambda painted: put_back(painted, image, corners, alpha))
@@ -195,14 +196,18 @@ def _showing(on_progress: OnProgress, finish: Callable[[np.ndarray], np.ndarray]
     return shown
 
 
-def _sized_style(style: np.ndarray, content_shape: tuple[int, ...], settings: Settings) -> np.ndarray:
-    """The style image with its longer side as a share of the content's; raises ValueError if either is too small."""
-    shape = scaled_shape(style.shape, max(content_shape[:2]) * settings.style_scale / max(style.shape[:2]))
+def _style_shape(style: tuple[int, ...], content: tuple[int, ...], settings: Settings) -> tuple[int, int]:
+    """(height, width) of a style image whose longer side is a share of the content's.
+
+    Raises:
+        ValueError: either image is too small to be worked on, or the style image would be huge.
+    """
+    shape = scaled_shape(style, max(content[:2]) * settings.style_scale / max(style[:2]))
     if shape[0] * shape[1] > MAXIMUM_PIXELS:
         raise ValueError(f"Expected a style image of at most {MAXIMUM_PIXELS // 10**6} megapixels at style_scale "
                          f"{settings.style_scale:g}. Received: {size_text(shape)}")  # fmt: skip
-    _check_working_sizes({"content": content_shape, "style": shape}, settings)
-    return resize(style, shape)
+    _check_working_sizes({"content": content, "style": shape}, settings)
+    return shape
 
 
 def _check_working_sizes(shapes: dict[str, tuple[int, ...]], settings: Settings) -> None:

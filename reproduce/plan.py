@@ -40,15 +40,18 @@ class Estimate(NamedTuple):
 
     Attributes:
         memory_bytes: held at most.
-        flops: operations of an evaluation at the last scale.
         working_shape: (height, width) of the image at the last scale.
         stages: (iterations, operations of an evaluation) of each.
     """
 
     memory_bytes: float
-    flops: float
     working_shape: tuple[int, int]
     stages: list[tuple[int, float]]
+
+    @property
+    def flops(self) -> float:
+        """Operations of an evaluation at the last scale."""
+        return self.stages[-1][1]
 
     def seconds(self, product_speed: float) -> float:
         """Seconds of optimisation, as `seconds_per_evaluation`; an iteration takes little more than one evaluation."""
@@ -77,13 +80,13 @@ def estimate(application: str, size: tuple[int, int], object_size: tuple[int, in
     """
     works = [_work_at(scale, application, size, object_size, settings) for scale, _ in settings.stages]
     stages = [(iterations, work.flops) for (_, iterations), (_, work) in zip(settings.stages, works)]
-    shape, (flops, activation_bytes) = works[-1]
+    shape, (_, activation_bytes) = works[-1]
     tile_pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
     features = sum(4 * channels(layer) / stride(layer) ** 2 for layer in settings.layers)
     forward_bytes = (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * features) * tile_pixels
     most = max(forward_bytes, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
     memory = PROCESS_BYTES + BYTES_PER_PIXEL[application] * size[0] * size[1] + most
-    return Estimate(memory, flops, shape, stages)
+    return Estimate(memory, shape, stages)
 
 
 def _work_at(scale: float, application: str, size, object_size, settings: Settings) -> tuple[tuple[int, int], Work]:
