@@ -4,29 +4,34 @@ from reproduce import stylize, restyle_region, harmonize
 """
 
 import importlib
-import os
+from typing import Any
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# NumPy's and SciPy's vectors are short: threads gain them nothing, and spin idly where the convolutions want the cores.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter is not ours to print
+__version__ = "0.2.0"
 
 _EXPORTS = {
-    "stylize": "applications",
-    "restyle_region": "applications",
-    "harmonize": "applications",
-    "Result": "applications",
+    "stylize": "applications.stylize",
+    "restyle_region": "applications.restyle_region",
+    "harmonize": "applications.harmonize",
+    "preset": "applications.registry",
+    "change": "settings",
     "Settings": "settings",
-    "preset": "settings",
-    "read_image": "images",
-    "read_mask": "images",
-    "write_image": "images",
+    "Result": "solving.run",
+    "Progress": "solving.run",
+    "Stop": "stopping",
+    "Stopped": "stopping",
+    "stop_on_signals": "stopping",
+    "InputError": "errors",
+    "VGG19": "network.features",
+    "find_weights": "network.weights",
+    "read_image": "images.files",
+    "read_mask": "images.files",
+    "write_image": "images.files",
 }
-__all__ = list(_EXPORTS)
+__all__ = ["__version__", *_EXPORTS]
 
 
-def __getattr__(name: str):
-    """Import on first use: TensorFlow takes seconds, and `--help` or `select` do not need it."""
+def __getattr__(name: str) -> Any:
+    """Import on first use, as `__init__.pyi` tells type checkers at once."""
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)

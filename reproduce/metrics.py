@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-from .images import check_image, check_same_size, resize, to_lab
-from .losses import quantiles
-from .masks import check_mask
+from .errors import InputError
+from .images.arrays import check_image, check_same_size, resize, to_lab
+from .images.masks import check_mask
+from .losses.sliced import quantiles
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")  # layers that no preset optimises
 PROJECTIONS = 128  # other directions move a style ratio by about 0.01 (standard deviation)
@@ -41,7 +42,7 @@ class Judge:
         references: published results by name; each gives one more measure, `reference_<name>`.
 
     Raises:
-        ValueError: an image or a mask is not one, or they differ in size, or the grown mask leaves nothing outside.
+        InputError: an image or a mask is not one, or they differ in size, or the grown mask leaves nothing outside.
 
     Notes:
         The extractor sees whole images: about 3 kB of memory a pixel.
@@ -62,7 +63,7 @@ class Judge:
         for other, name in ((self.mask, "the mask"), (self.grown_mask, "the grown mask")):
             check_same_size(self.painting, other, ("the painting", name))
         if self.grown_mask.min() > 0:
-            raise ValueError("Expected a grown mask that is 0 somewhere. Received: a full mask")
+            raise InputError("Expected a grown mask that is 0 somewhere. Received: a full mask")
         self.extractor = extractor
         references = {name: self._check(image, name) for name, image in (references or {}).items()}
 
@@ -77,14 +78,14 @@ class Judge:
         """Every measure of one result, by name.
 
         Raises:
-            ValueError: the result is not an image of the painting's size.
+            InputError: the result is not an image of the painting's size.
         """
         result = self._check(result, "the result")
         features = self._features(result)
         style = self._style_distances(features)
-        measures = {
+        measures: dict[str, float] = {
             "background": background(result, self.painting, self.grown_mask),
-            "style": np.mean([_ratio(style[layer], control) for layer, control in self.naive_style.items()]),
+            "style": float(np.mean([_ratio(style[layer], control) for layer, control in self.naive_style.items()])),
             "content": content(result, self.naive, self.mask),
             "grain": grain(lightness(result), lightness(self.painting), self.mask, self.grown_mask),
             "color_grain": grain(chroma(result), chroma(self.painting), self.mask, self.grown_mask),
@@ -92,7 +93,7 @@ class Judge:
         }
         for name, distance in self._reference_distances(features).items():
             measures[f"reference_{name}"] = _ratio(distance, self.naive_distances[name])
-        return {name: float(value) for name, value in measures.items()}
+        return measures
 
     def _check(self, image: np.ndarray, name: str) -> np.ndarray:
         image = check_image(image, name)

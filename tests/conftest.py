@@ -1,7 +1,13 @@
-"""Fixtures that several test modules use."""
+"""Fixtures that several test modules use, and the environment that the tests, a program of their own, run in."""
+
+import os
+
+# Before NumPy and Keras are first imported, for they read these then.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +16,20 @@ import numpy as np
 import pytest
 
 TESTS = Path(__file__).parent
+MATERIALS = TESTS.parents[1] / "shared" / "materials"
 
 
 @pytest.fixture
 def random():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def materials() -> Path:
+    """The photos, paintings and scenes beside the checkout: the one place outside the repository that a test reads."""
+    if not MATERIALS.is_dir():
+        pytest.skip("the folder ../shared/materials does not stand beside this checkout")
+    return MATERIALS
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +41,7 @@ def in_float64():
 
     def evaluate(call: str):
         module = call.split(".")[0]
-        code = (
-            "import reproduce, keras, json; keras.config.set_floatx('float64')\n"
-            f"import {module}; print(json.dumps({call}))"
-        )
+        code = f"import keras, json; keras.config.set_floatx('float64')\nimport {module}; print(json.dumps({call}))"
         path = {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
         process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | path)
         assert process.returncode == 0, process.stderr[-3000:]

@@ -74,23 +74,34 @@ def all_patches(features, size):
     return np.stack([patch_at(features, *place, size) for place in np.ndindex(features.shape[:2])])
 
 
-def nearest_patches(features, wanted, painting, size):
-    """For each wanted position the painting's most cosine-similar patch; the first of equals.
+def similarities(features, wanted, painting, size):
+    """Products of the patch at each wanted position with each of the painting's, those at length 1: (n, places).
+
+    A patch of zeros has no direction: it is 0 similar.
+    """
+    candidates = all_patches(painting, size).astype(np.float64)
+    lengths = np.sqrt((candidates**2).sum(axis=(1, 2)))
+    found = []
+    for row, column in np.argwhere(wanted):
+        query = patch_at(features, row, column, size).astype(np.float64)
+        products = [(query * candidate).sum() for candidate in candidates]
+        found.append([product / length if length > 0 else 0.0 for product, length in zip(products, lengths)])
+    return np.array(found).reshape(-1, len(candidates))
+
+
+def nearest_patches(features, wanted, painting, size, rounding=1e-6):
+    """For each wanted position the painting's most cosine-similar patch; the first of those equal within rounding.
 
     Returns:
         scores (n,), the query's product with the painting's patch at length 1 (0 where that patch is 0), float64, and
         positions (n, 2), (row, column).
     """
-    candidates = all_patches(painting, size).astype(np.float64)
-    lengths = np.sqrt((candidates**2).sum(axis=(1, 2)))
     scores, positions = [], []
-    for row, column in np.argwhere(wanted):
-        query = patch_at(features, row, column, size).astype(np.float64)
-        products = [(query * candidate).sum() for candidate in candidates]
-        similarities = [product / length if length > 0 else 0.0 for product, length in zip(products, lengths)]
-        best = max(range(len(similarities)), key=lambda index: (similarities[index], -index))
-        scores.append(similarities[best])
-        positions.append(divmod(best, painting.shape[1]))
+    for row in similarities(features, wanted, painting, size):
+        best = max(row)
+        first = next(index for index, value in enumerate(row) if value >= best - rounding * abs(best))
+        scores.append(row[first])
+        positions.append(divmod(first, painting.shape[1]))
     return np.array(scores), np.array(positions).reshape(-1, 2)
 
 

@@ -1,41 +1,41 @@
 """The three applications with a small random network: what is promised about images, sizes, stages and reports."""
 
+import inspect
 import json
 import math
-from dataclasses import replace
-from functools import lru_cache
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Barrier, Thread
 
 import cv2
 import numpy as np
 import pytest
 
-from reproduce import applications
-from reproduce.applications import harmonize, restyle_region, stylize
-from reproduce.features import Extractor
-from reproduce.masks import feather
-from reproduce.refine import content_share
-from reproduce.regions import blend
-from reproduce.settings import GATYS, PAPER, PAPER_BASE, REFINED
-from reproduce.weights import Weights
+import reproduce
+from reproduce import VGG19, InputError, Stop, Stopped, change
+from reproduce.applications.registry import APPLICATIONS, PRESETS, find_application, preset
+from reproduce.images.masks import feather
+from reproduce.images.polish import content_share
+from reproduce.images.regions import blend
+from reproduce.network import features
+from reproduce.network.weights import Weights
+from reproduce.presets import GATYS, PAPER, PAPER_BASE, REFINED
+from reproduce.solving.report import Report
+from reproduce.solving.run import Stage, stages
 
-QUICK = replace(PAPER, style_layers=("block2_conv1", "block3_conv1"), content_layers=("block3_conv1",), iterations=4)
-QUICK_BASE = replace(QUICK, style_loss="gram", start="content")
+SMALL = VGG19(width=0.05)
+stylize = partial(reproduce.stylize, network=SMALL)
+restyle_region = partial(reproduce.restyle_region, network=SMALL)
+harmonize = partial(reproduce.harmonize, network=SMALL)
+
+QUICK = change(PAPER, style_layers=("block2_conv1", "block3_conv1"), content_layers=("block3_conv1",), iterations=4)
+QUICK_BASE = change(QUICK, style_loss="gram", start="content")
 CORNERS = [(12, 9), (60, 14), (55, 48), (9, 41)]
 IMAGENET_MEAN_RGB = np.array([123.68, 116.779, 103.939]) / 255
-
-
-@lru_cache
-def network(layers, weights, pooling):
-    return Extractor(layers, pooling=pooling, width=0.05)
-
-
-@pytest.fixture(autouse=True)
-def random_network(monkeypatch):
-    found = Weights(Path("random.h5"), "random", "0" * 64)
-    monkeypatch.setattr(applications, "find_weights", lambda: found)
-    monkeypatch.setattr(applications, "_extractor", network)
-    return found
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def problems(monkeypatch):
         solved.append(problem)
         return objective(problem, *arguments)
 
-    objective = applications.Objective
-    monkeypatch.setattr(applications, "Objective", spy)
+    objective = reproduce.solving.run.Objective
+    monkeypatch.setattr("reproduce.solving.run.Objective", spy)
     return solved
 
 
@@ -75,12 +75,58 @@ def around(mask, radius):
     return cv2.dilate(mask, np.ones((side, side), np.uint8)) > 0
 
 
-def stop_at(stage, done):
+def stopping(stage, done):
+    """Arguments of a run that is stopped when a stage has got so far."""
+    stop = Stop()
+
     def on_progress(progress):
         if (progress.stage, progress.done) == (stage, done):
-            raise KeyboardInterrupt
+            stop.set()
 
-    return on_progress
+    return {"stop": stop, "on_progress": on_progress}
+
+
+# The registry
+
+
+def test_every_application_has_every_preset_under_one_name():
+    assert set(APPLICATIONS) == {"stylize", "restyle-region", "harmonize"}
+    assert set(PRESETS) == {"paper", "refined", "gatys"}
+    for name, application in APPLICATIONS.items():
+        assert application.name == name
+        assert application.run.__name__ == name.replace("-", "_")
+        assert application.run is getattr(reproduce, application.run.__name__)
+        assert tuple(application.presets) == PRESETS
+        assert find_application(name) is find_application(name.replace("-", "_")) is application
+        for spelled in (name, name.replace("-", "_")):
+            assert preset("gatys", spelled) == application.presets["gatys"] == application.preset("gatys")
+
+
+@pytest.mark.parametrize("application", APPLICATIONS.values(), ids=APPLICATIONS)
+def test_the_inputs_are_the_functions_parameters_in_order(application):
+    parameters = inspect.signature(application.run).parameters
+    of_all = ["settings", "network", "stop", "on_progress"]
+    assert [entry.name for entry in application.inputs] == [name for name in parameters if name not in of_all]
+    assert [name for name in parameters if name in of_all] == of_all
+    required = [name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty]
+    assert (
+        [entry.name for entry in application.inputs if entry.required] == required == list(parameters)[: len(required)]
+    )
+    assert parameters["settings"].default is application.presets["paper"]
+    keyword_only = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
+    assert set(keyword_only) >= {"network", "stop", "on_progress"}
+    assert {entry.kind for entry in application.inputs} <= {"image", "mask", "corners"}
+
+
+def test_names_that_nothing_has():
+    with pytest.raises(InputError, match=r"an application out of stylize, restyle-region, harmonize\. Received: paint"):
+        preset("paper", "paint")
+    with pytest.raises(InputError, match=r"a preset out of paper, refined, gatys\. Received: papers"):
+        preset("papers", "stylize")
+    with pytest.raises(InputError, match=r"a setting of stylize\. Received: feather, which restyle-region and harm"):
+        preset("paper", "stylize", feather=3.0)
+    with pytest.raises(InputError, match=r"a setting\. Received: brush"):
+        preset("paper", "stylize", brush=3)
 
 
 # Stages
@@ -89,18 +135,28 @@ def stop_at(stage, done):
 @pytest.mark.parametrize(
     "changes, expected",
     [
-        ({}, [(0.5, 300)]),
-        ({"iterations": 0}, [(0.5, 0)]),
-        ({"coarse_to_fine": 2}, [(0.125, 300), (0.25, 300), (0.5, 300)]),
-        ({"rematch_every": 120}, [(0.5, 120), (0.5, 120), (0.5, 60)]),
-        ({"rematch_every": 300}, [(0.5, 300)]),
-        ({"rematch_every": 1000}, [(0.5, 300)]),
-        ({"rematch_every": 5, "iterations": 0}, [(0.5, 0)]),
-        ({"rematch_every": 150, "coarse_to_fine": 1, "scale": 1.0}, [(0.5, 300), (1.0, 150), (1.0, 150)]),
+        ({}, [Stage(0.5, 300)]),
+        ({"iterations": 0}, [Stage(0.5, 0)]),
+        ({"coarse_to_fine": 2}, [Stage(0.125, 300), Stage(0.25, 300), Stage(0.5, 300)]),
+        ({"rematch_every": 120}, [Stage(0.5, 120), Stage(0.5, 120, True), Stage(0.5, 60, True)]),
+        ({"rematch_every": 300}, [Stage(0.5, 300)]),
+        ({"rematch_every": 1000}, [Stage(0.5, 300)]),
+        ({"rematch_every": 5, "iterations": 0}, [Stage(0.5, 0)]),
+        (
+            {"rematch_every": 150, "coarse_to_fine": 1, "scale": 1.0},
+            [Stage(0.5, 300), Stage(1.0, 150), Stage(1.0, 150, rematch=True)],
+        ),
+        ({"style_loss": "gram", "coarse_to_fine": 1}, [Stage(0.25, 300), Stage(0.5, 300)]),
+        ({"style_loss": "sliced", "rematch_every": 200}, [Stage(0.5, 200), Stage(0.5, 100, True)]),
     ],
 )
 def test_stages_by_hand(changes, expected):
-    assert replace(PAPER, **{"iterations": 300, "scale": 0.5} | changes).stages == expected
+    assert stages(change(PAPER, **{"iterations": 300, "scale": 0.5} | changes)) == expected
+
+
+def test_gram_matrices_are_never_matched_again():
+    with pytest.raises(InputError, match="rematch_every, which matched, per_patch, sliced have"):
+        change(PAPER_BASE, rematch_every=5)
 
 
 # Harmonize
@@ -110,25 +166,25 @@ def test_stages_by_hand(changes, expected):
 @pytest.mark.parametrize("shape", [(67, 90), (80, 75), (64, 64)])
 def test_harmonize_changes_nothing_but_the_object(shape, scale):
     background, composite, mask = pasted(shape)
-    result = harmonize(background, composite, mask, replace(QUICK, scale=scale))
+    result = harmonize(background, composite, mask, change(QUICK, scale=scale))
     assert result.image.shape == background.shape and result.image.dtype == np.float32
     assert result.image.min() >= 0 and result.image.max() <= 1
     outside = ~around(mask, 6)  # the mask's Gaussian, of 2 pixels, is cut off at 3 sigma
     np.testing.assert_array_equal(result.image[outside], background[outside])
     assert np.abs(result.image - background)[mask > 0].mean() > 0.01
-    assert result.report["size"] == {
+    assert result.report.size == {
         "input": [shape[1], shape[0]],
         "working": [round(shape[1] * scale), round(shape[0] * scale)],
     }
-    assert result.report["loss"]["final"]["total"] < 0.9 * result.report["loss"]["initial"]["total"]
+    assert result.report.loss["final"]["total"] < 0.9 * result.report.loss["initial"]["total"]
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
 def test_strength_mixes_the_naive_composite_and_the_result(strength):
     background, composite, mask = pasted()
     full = harmonize(background, composite, mask, QUICK).image
-    image = harmonize(background, composite, mask, replace(QUICK, strength=strength)).image
-    under = feather(mask, QUICK.feather) > 0
+    image = harmonize(background, composite, mask, change(QUICK, strength=strength)).image
+    under = feather(mask, QUICK.mask.feather) > 0
     np.testing.assert_array_equal(image[~under], background[~under])
     expected = composite + strength * (full - composite)
     np.testing.assert_allclose(image[under], expected[under], atol=1e-6)
@@ -136,16 +192,16 @@ def test_strength_mixes_the_naive_composite_and_the_result(strength):
 
 def test_stylize_at_strength_zero_is_the_photograph():
     content = blobs((40, 52), 0)
-    assert np.array_equal(stylize(content, blobs((44, 36), 1), replace(QUICK_BASE, strength=0.0)).image, content)
+    assert np.array_equal(stylize(content, blobs((44, 36), 1), change(QUICK_BASE, strength=0.0)).image, content)
 
 
 def test_the_refined_preset_harmonizes_the_object_alone(problems):
     background, composite, mask = pasted()
-    result = harmonize(background, composite, mask, replace(REFINED, iterations=4))
-    outside = feather(mask, REFINED.feather) == 0
+    result = harmonize(background, composite, mask, change(REFINED, iterations=4))
+    outside = feather(mask, REFINED.mask.feather) == 0
     np.testing.assert_array_equal(result.image[outside], background[outside])
     assert [problem.content.shape[:2] for problem in problems] == [(34, 45), (67, 90)]
-    losses = [[entry["loss"] for entry in result.report["trace"] if entry["stage"] == stage] for stage in (0, 1)]
+    losses = [[entry["loss"] for entry in result.report.trace if entry["stage"] == stage] for stage in (0, 1)]
     assert all(min(stage) < stage[0] for stage in losses)
 
 
@@ -155,16 +211,16 @@ def test_a_smoother_painting_lets_an_object_keep_more_of_its_content():
     smooth[:, :4] = 0  # one edge, and nothing else
     weights = []
     for painting in (background, smooth):
-        report = harmonize(painting, composite, mask, replace(QUICK, content_weight=2.0, adapt_content=True)).report
-        assert report["settings"]["content_weight"] == pytest.approx(2 * content_share(painting))
-        assert not report["settings"]["adapt_content"]  # run again, these settings would do the same
-        weights.append(report["settings"]["content_weight"])
+        report = harmonize(painting, composite, mask, change(QUICK, content_weight=2.0, adapt_content=True)).report
+        assert report.settings["content_weight"] == pytest.approx(2 * content_share(painting))
+        assert not report.settings["adapt_content"]  # run again, these settings would do the same
+        weights.append(report.settings["content_weight"])
     assert weights[0] < weights[1]
 
 
 def test_recolored_stages_keep_the_lightness_of_the_object(problems):
     background, composite, mask = pasted()
-    harmonize(background, composite, mask, replace(QUICK, scale=1.0, coarse_to_fine=1, recolor=True))
+    harmonize(background, composite, mask, change(QUICK, scale=1.0, coarse_to_fine=1, recolor=True))
     fine = problems[1]
     free = fine.mask > 0
     lightness, expected = (cv2.cvtColor(i, cv2.COLOR_RGB2LAB)[free] for i in (fine.content, composite))
@@ -173,7 +229,7 @@ def test_recolored_stages_keep_the_lightness_of_the_object(problems):
 
 
 def test_recolored_stages_that_match_again_keep_their_colors(problems):
-    harmonize(*pasted(), replace(QUICK, scale=1.0, coarse_to_fine=1, recolor=True, rematch_every=2))
+    harmonize(*pasted(), change(QUICK, scale=1.0, coarse_to_fine=1, recolor=True, rematch_every=2))
     assert len(problems) == 3 and problems[2].query is not None
     np.testing.assert_array_equal(problems[2].content, problems[1].content)
 
@@ -181,13 +237,13 @@ def test_recolored_stages_that_match_again_keep_their_colors(problems):
 def test_a_full_frame_object_has_no_painting_to_take_grain_from():
     background, composite, mask = blobs((40, 52), 0), blobs((40, 52), 1), np.ones((40, 52), np.float32)
     mask[0, 0] = 0
-    result = harmonize(background, composite, mask, replace(QUICK, match_grain=True))
+    result = harmonize(background, composite, mask, change(QUICK, match_grain=True))
     assert np.isfinite(result.image).all()
 
 
 def test_without_a_feather_the_mask_itself_is_the_border():
     background, composite, mask = pasted()
-    result = harmonize(background, composite, mask, replace(QUICK, feather=0.0, scale=1.0))
+    result = harmonize(background, composite, mask, change(QUICK, feather=0.0, scale=1.0))
     np.testing.assert_array_equal(result.image[mask == 0], background[mask == 0])
     assert (np.abs(result.image - background).max(axis=2)[mask > 0] > 0).mean() > 0.95
 
@@ -199,7 +255,7 @@ def test_a_composite_far_from_the_object_does_not_matter():
     other = np.where(near, composite, 1 - composite)
     first, second = (harmonize(background, c, mask, QUICK) for c in (composite, other))
     np.testing.assert_allclose(first.image, second.image, atol=1e-4)
-    losses = [result.report["loss"]["initial"]["total"] for result in (first, second)]
+    losses = [result.report.loss["initial"]["total"] for result in (first, second)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
@@ -214,7 +270,7 @@ def test_the_inputs_are_not_written_to():
 @pytest.mark.parametrize("start", ["content", "style", "blank", "noise"])
 def test_no_iterations_give_the_start_under_the_mask(start):
     background, composite, mask = pasted()
-    settings = replace(QUICK, start=start, scale=1.0, iterations=0)
+    settings = change(QUICK, start=start, scale=1.0, iterations=0)
     result = harmonize(background, composite, mask, settings)
     core = cv2.erode(mask, np.ones((15, 15), np.uint8)) > 0
     expected = {"content": composite, "style": background, "blank": np.broadcast_to(IMAGENET_MEAN_RGB, composite.shape)}
@@ -222,108 +278,135 @@ def test_no_iterations_give_the_start_under_the_mask(start):
         np.testing.assert_allclose(result.image[core], expected[start][core], atol=1e-6)
     else:
         assert result.image[core].std() == pytest.approx(np.sqrt(1 / 12), rel=0.1)
-    assert result.report["iterations"] == 0 and result.report["evaluations"] == 1
+    assert result.report.iterations == 0 and result.report.evaluations == 1
 
 
 def test_noise_follows_the_seed():
-    settings = replace(QUICK, start="noise", iterations=2)
-    first, again, other = (harmonize(*pasted(), replace(settings, seed=seed)).image for seed in (1, 1, 2))
+    settings = change(QUICK, start="noise", iterations=2)
+    first, again, other = (harmonize(*pasted(), change(settings, seed=seed)).image for seed in (1, 1, 2))
     np.testing.assert_allclose(first, again, atol=1e-3)
     assert np.abs(first - other).max() > 0.1
 
 
 @pytest.mark.parametrize("changes", [{"style_loss": "per_patch"}, {"style_loss": "gram"}, {"bounds": False},
+                                     {"style_loss": "sliced", "beyond_matches": 0.5},
                                      {"mask_mode": "max", "normalization": "sum"}, {"patch_size": 5}])  # fmt: skip
 def test_other_settings_lower_the_loss_too(changes):
     background, composite, mask = pasted()
-    result = harmonize(background, composite, mask, replace(QUICK, **changes))
-    assert result.report["loss"]["final"]["total"] < 0.95 * result.report["loss"]["initial"]["total"]
+    result = harmonize(background, composite, mask, change(QUICK, **changes))
+    assert result.report.loss["final"]["total"] < 0.95 * result.report.loss["initial"]["total"]
     assert result.image.min() >= 0 and result.image.max() <= 1
     outside = ~around(mask, 6)
     np.testing.assert_array_equal(result.image[outside], background[outside])
 
 
 def test_coarse_to_fine_starts_each_stage_where_the_last_ended(problems):
-    result = harmonize(*pasted((96, 128)), replace(QUICK, coarse_to_fine=2, scale=1.0))
+    result = harmonize(*pasted((96, 128)), change(QUICK, coarse_to_fine=2, scale=1.0))
     assert [problem.content.shape[:2] for problem in problems] == [(24, 32), (48, 64), (96, 128)]
-    stages_seen = [entry["stage"] for entry in result.report["trace"]]
+    stages_seen = [entry["stage"] for entry in result.report.trace]
     assert sorted(set(stages_seen)) == [0, 1, 2] and stages_seen == sorted(stages_seen)
     mask, composite = disc((96, 128), (30, 41), 9) > 0, problems[2].content
     assert np.abs(problems[2].start - composite)[mask].mean() > 0.01
-    assert result.report["size"]["working"] == [128, 96]
+    assert result.report.size["working"] == [128, 96]
     assert all(problem.query is None for problem in problems)  # the composite's patches are matched, at every scale
 
 
 def test_the_reported_losses_are_comparable():
     """Other stages have other targets: first and last loss are those of the last stage."""
-    report = harmonize(*pasted(), replace(QUICK, coarse_to_fine=1, scale=1.0)).report
-    last = [entry["loss"] for entry in report["trace"] if entry["stage"] == 1]
-    assert report["loss"]["initial"]["total"] == last[0] != report["trace"][0]["loss"]
-    assert report["loss"]["final"]["total"] == min(last)
+    report = harmonize(*pasted(), change(QUICK, coarse_to_fine=1, scale=1.0)).report
+    last = [entry["loss"] for entry in report.trace if entry["stage"] == 1]
+    assert report.loss["initial"]["total"] == last[0] != report.trace[0]["loss"]
+    assert report.loss["final"]["total"] == min(last)
 
 
 def test_rematching_matches_what_has_been_reached(problems):
     """Matched anew, the same image has another loss; with the old matches it would have the same."""
-    result = harmonize(*pasted(), replace(QUICK, iterations=6, rematch_every=3))
+    result = harmonize(*pasted(), change(QUICK, iterations=6, rematch_every=3))
     assert len(problems) == 2 and problems[0].query is None
     np.testing.assert_array_equal(problems[1].query, problems[1].start)
-    first = [entry for entry in result.report["trace"] if entry["stage"] == 0]
-    second = [entry for entry in result.report["trace"] if entry["stage"] == 1]
+    first = [entry for entry in result.report.trace if entry["stage"] == 0]
+    second = [entry for entry in result.report.trace if entry["stage"] == 1]
     reached = min(first, key=lambda entry: entry["loss"])
     assert second[0]["content block3_conv1"] == pytest.approx(reached["content block3_conv1"], rel=1e-3)
     assert abs(second[0]["style block2_conv1"] / reached["style block2_conv1"] - 1) > 0.01
-    assert result.report["iterations"] == 6
+    assert result.report.iterations == 6
 
 
-# Ctrl-C
+# Stopping
 
 
-def test_ctrl_c_keeps_the_best_image():
+def test_a_stopped_run_keeps_the_best_image():
     background, composite, mask = pasted()
-    result = harmonize(background, composite, mask, replace(QUICK, iterations=50), on_progress=stop_at("optimizing", 3))
+    result = harmonize(background, composite, mask, change(QUICK, iterations=50), **stopping("optimizing", 3))
     report = result.report
-    assert report["interrupted"] and report["stop_reason"] == "STOPPED BY THE USER" and report["iterations"] == 3
-    assert report["loss"]["final"]["total"] == min(entry["loss"] for entry in report["trace"])
+    assert report.interrupted and report.stop_reason == "STOPPED BY THE USER" and report.iterations == 3
+    assert report.loss["final"]["total"] == min(entry["loss"] for entry in report.trace)
     outside = ~around(mask, 6)
     np.testing.assert_array_equal(result.image[outside], background[outside])
     assert np.abs(result.image - background)[mask > 0].mean() > 0.01
 
 
 @pytest.mark.parametrize("changes", [{"coarse_to_fine": 1, "scale": 1.0}, {"rematch_every": 2}])
-def test_ctrl_c_between_two_stages_keeps_the_first_ones_image(changes):
-    """While the second stage matches, before it has evaluated anything."""
-    matchings = 0
+@pytest.mark.parametrize("done", [0.5, 1])
+def test_a_stop_between_two_stages_keeps_the_first_ones_image(changes, done):
+    """While the second stage matches, before it has evaluated anything: in the middle of that, and at its end."""
+    matchings, stop = 0, Stop()
 
     def on_progress(progress):
         nonlocal matchings
-        matchings += progress.stage == "matching" and progress.done == 1
+        matchings += progress.stage == "matching" and progress.done == done
         if matchings == 2:
-            raise KeyboardInterrupt
+            stop.set()
 
     background, composite, mask = pasted()
-    result = harmonize(background, composite, mask, replace(QUICK, **changes), on_progress=on_progress)
-    assert result.report["interrupted"] and result.report["stop_reason"] == "STOPPED BY THE USER"
-    assert {entry["stage"] for entry in result.report["trace"]} == {0}
+    result = harmonize(background, composite, mask, change(QUICK, **changes), stop=stop, on_progress=on_progress)
+    assert matchings == 2
+    assert result.report.interrupted and result.report.stop_reason == "STOPPED BY THE USER"
+    assert {entry["stage"] for entry in result.report.trace} == {0}
     assert result.image.shape == background.shape
-    assert result.report["loss"]["final"]["total"] < result.report["loss"]["initial"]["total"]
+    assert result.report.loss["final"]["total"] < result.report.loss["initial"]["total"]
+    whole = harmonize(background, composite, mask, change(QUICK, **changes)).report
+    first = [entry["loss"] for entry in whole.trace if entry["stage"] == 0]
+    assert [entry["loss"] for entry in result.report.trace] == pytest.approx(first, rel=1e-3)
 
 
-def test_ctrl_c_before_the_first_evaluation_ends_the_run():
-    with pytest.raises(KeyboardInterrupt):
-        harmonize(*pasted(), QUICK, on_progress=stop_at("matching", 0.5))
+@pytest.mark.parametrize("done", [0.5, 1])
+def test_a_stop_before_the_first_evaluation_ends_the_run(done):
+    with pytest.raises(Stopped):
+        harmonize(*pasted(), QUICK, **stopping("matching", done))
 
 
-def test_ctrl_c_while_the_result_is_finished_loses_nothing(monkeypatch):
-    def interrupted_once(*arguments):
-        monkeypatch.setattr(applications, "blend", blend)
-        raise KeyboardInterrupt
+def test_a_stop_before_the_run_ends_it():
+    stop, image = Stop(), blobs((67, 90), 0)
+    stop.set()
+    for run in (partial(harmonize, *pasted(), QUICK), partial(stylize, image, image, QUICK_BASE),
+                partial(restyle_region, image, image, CORNERS, QUICK_BASE)):  # fmt: skip
+        with pytest.raises(Stopped):
+            run(stop=stop)
+
+
+def test_a_stop_while_the_result_is_finished_loses_nothing(monkeypatch):
+    stop = Stop()
+
+    def stopped_meanwhile(*arguments):
+        stop.set()
+        return blend(*arguments)
 
     expected = harmonize(*pasted(), QUICK)
-    monkeypatch.setattr(applications, "blend", interrupted_once)
-    result = harmonize(*pasted(), QUICK)
+    monkeypatch.setattr(sys.modules["reproduce.applications.harmonize"], "blend", stopped_meanwhile)
+    result = harmonize(*pasted(), QUICK, stop=stop)
+    assert stop
     np.testing.assert_allclose(result.image, expected.image, atol=1e-5)
-    assert result.report["interrupted"] and not expected.report["interrupted"]
-    assert result.report["iterations"] == QUICK.iterations
+    assert result.report.iterations == QUICK.solver.iterations
+    assert not result.report.interrupted  # there was nothing left to interrupt
+
+
+def test_a_token_is_asked_and_not_kept():
+    """A run that nobody stops leaves the token as it was, for the next."""
+    stop = Stop()
+    for _ in range(2):
+        assert not harmonize(*pasted(), QUICK, stop=stop).report.interrupted
+    assert not stop
 
 
 # Progress and report
@@ -346,26 +429,37 @@ def test_progress_counts_and_shows_the_image_so_far():
     optimizing = [entry for entry in seen if entry[0] == "optimizing"]
     assert seen == matching + optimizing and matching[-1][1:3] == (1, 1)
     assert [entry[1:3] for entry in optimizing] == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert optimizing[-1][3] == pytest.approx(result.report["loss"]["final"]["total"], rel=1e-9)
+    assert optimizing[-1][3] == pytest.approx(result.report.loss["final"]["total"], rel=1e-9)
 
 
-@pytest.mark.parametrize("application", ["harmonize", "stylize", "restyle-region"])
-def test_the_report_says_everything_and_survives_json(application):
+def run_of(application):
+    """A short run of an application, by its name."""
     image, style = blobs((67, 90), 0), blobs((40, 48), 1)
-    result = {
+    return {
         "harmonize": lambda: harmonize(*pasted(), QUICK),
         "stylize": lambda: stylize(image, style, QUICK_BASE),
         "restyle-region": lambda: restyle_region(image, style, CORNERS, QUICK_BASE),
     }[application]()
-    report = json.loads(json.dumps(result.report))
-    assert set(report) >= {
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_the_report_says_everything_and_survives_json(application):
+    result = run_of(application)
+    assert isinstance(result.report, Report)
+    report = json.loads(json.dumps(result.report.as_dict()))
+    assert set(report) == {
         "application", "settings", "inputs", "weights", "size", "iterations", "evaluations", "seconds", "trace",
         "seconds_per_evaluation", "peak_memory_bytes", "loss", "stop_reason", "interrupted", "versions", "git",
-    }  # fmt: skip
+    } | ({"corners"} if application == "restyle-region" else set())  # fmt: skip
     assert report["application"] == application
-    assert report["settings"]["iterations"] == 4 and report["settings"]["patch_size"] == 3
-    assert report["weights"] == {"source": "random", "sha256": "0" * 64}
+    settings = QUICK if application == "harmonize" else QUICK_BASE
+    assert report["settings"] == json.loads(json.dumps(settings.as_dict()))
+    assert report["settings"]["iterations"] == 4
+    assert report["settings"].get("patch_size") == (3 if application == "harmonize" else None)
+    assert report["weights"] == {"source": "random", "sha256": None}
     assert all(len(digest) == 64 for digest in report["inputs"].values())
+    of_images = [entry.name for entry in APPLICATIONS[application].inputs if entry.kind != "corners" and entry.required]
+    assert list(report["inputs"]) == of_images
     assert report["iterations"] == 4 and report["evaluations"] == len(report["trace"]) >= 5
     assert 0 < report["seconds_per_evaluation"] < report["seconds"]
     assert report["peak_memory_bytes"] > 10**7
@@ -377,17 +471,94 @@ def test_the_report_says_everything_and_survives_json(application):
 
 def test_inputs_are_named_by_their_bytes():
     background, composite, mask = pasted()
-    larger, settings = np.maximum(mask, disc(mask.shape, (5, 5), 2)), replace(QUICK, iterations=0)
-    first, second = (harmonize(background, composite, m, settings).report["inputs"] for m in (mask, larger))
+    larger, settings = np.maximum(mask, disc(mask.shape, (5, 5), 2)), change(QUICK, iterations=0)
+    first, second = (harmonize(background, composite, m, settings).report.inputs for m in (mask, larger))
     assert list(first) == ["background", "composite", "mask"]
     assert [first[name] == second[name] for name in first] == [True, True, False]
 
 
-def test_weights_are_looked_for_only_when_none_are_given(monkeypatch):
-    monkeypatch.setattr(applications, "find_weights", lambda: pytest.fail("looked for weights"))
-    mine = Weights(Path("mine.h5"), "mine", "1" * 64)
-    report = harmonize(*pasted(), replace(QUICK, iterations=0), weights=mine).report
-    assert report["weights"]["source"] == "mine"
+MINE, FOUND = (Weights(Path(f"{source}.h5"), source, 64 * digit) for source, digit in (("mine", "1"), ("found", "2")))
+
+
+@dataclass(frozen=True)
+class Named(VGG19):
+    """A small random network that says that its weights came from somewhere."""
+
+    def extractor(self, layers, pooling="max"):
+        return SMALL.extractor(layers, pooling)
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_weights_are_looked_for_only_when_no_network_is_given(monkeypatch, application):
+    asked = []
+    for module in ("solving.run", "applications.restyle_region"):
+        monkeypatch.setattr(sys.modules[f"reproduce.{module}"], "find_weights", lambda: asked.append(1) or FOUND)
+        monkeypatch.setattr(sys.modules[f"reproduce.{module}"], "VGG19", Named)
+    image, settings = blobs((67, 90), 0), change(QUICK_BASE, iterations=0)
+    run = {
+        "harmonize": partial(reproduce.harmonize, *pasted(), settings),
+        "stylize": partial(reproduce.stylize, image, image, settings),
+        "restyle-region": partial(reproduce.restyle_region, image, image, CORNERS, settings, background_style=image),
+    }[application]
+    assert run(network=Named(MINE)).report.weights == {"source": "mine", "sha256": "1" * 64}
+    assert not asked
+    assert run().report.weights == {"source": "found", "sha256": "2" * 64}
+    assert len(asked) == 1
+
+
+# In several threads
+
+
+def in_threads(*runs):
+    """What each gives, all of them begun at once."""
+    barrier, given = Barrier(len(runs)), {}
+
+    def start(number, run):
+        barrier.wait()
+        given[number] = run()
+
+    threads = [Thread(target=start, args=numbered) for numbered in enumerate(runs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [given[number] for number in range(len(runs))]
+
+
+def different_runs():
+    """Of two applications, with other images, settings and networks."""
+    content, style = blobs((48, 64), 2), blobs((44, 36), 3)
+    return (
+        lambda: harmonize(*pasted(), QUICK).image,
+        lambda: stylize(content, style, change(QUICK_BASE, scale=1.0)).image,
+        lambda: stylize(content[::-1], style, change(QUICK_BASE, style_loss="sliced")).image,
+    )
+
+
+def assert_threads_give_the_same(before=lambda: None):
+    at_once = in_threads(*different_runs())
+    before()
+    for together, run in zip(at_once, different_runs()):
+        np.testing.assert_allclose(together, run(), atol=1e-5)
+
+
+def test_runs_in_several_threads_give_what_they_give_one_after_the_other(capfd):
+    features._extractor.cache_clear()  # so that they build their networks at once too
+    assert_threads_give_the_same()
+    os.write(2, b"audible")
+    assert capfd.readouterr().err == "audible"
+
+
+def test_threads_may_be_the_first_to_use_the_network():
+    """In a new process: Keras loads, and is kept quiet, while several threads wait for it."""
+    code = (
+        "import os, test_applications\n"
+        "test_applications.assert_threads_give_the_same(before=lambda: os.write(2, b'audible'))"
+    )
+    tests = Path(__file__).parent
+    path = {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | path)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "audible")
 
 
 # Stylize
@@ -396,19 +567,19 @@ def test_weights_are_looked_for_only_when_none_are_given(monkeypatch):
 @pytest.mark.parametrize("scale", [0.3, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize("shape, style_shape", [((67, 91), (50, 33)), ((64, 64), (200, 90))])
 def test_stylize_keeps_the_contents_size(shape, style_shape, scale):
-    result = stylize(blobs(shape, 0), blobs(style_shape, 1), replace(QUICK_BASE, scale=scale))
+    result = stylize(blobs(shape, 0), blobs(style_shape, 1), change(QUICK_BASE, scale=scale))
     assert result.image.shape == (*shape, 3) and result.image.dtype == np.float32
     assert result.image.min() >= 0 and result.image.max() <= 1
     # Whole cells of block3_conv1, the deepest layer here: multiples of its stride.
     working = [4 * math.ceil(length * scale / 4) for length in shape]
-    assert result.report["size"] == {"input": [shape[1], shape[0]], "working": working[::-1]}
-    assert result.report["loss"]["final"]["total"] < 0.9 * result.report["loss"]["initial"]["total"]
+    assert result.report.size == {"input": [shape[1], shape[0]], "working": working[::-1]}
+    assert result.report.loss["final"]["total"] < 0.9 * result.report.loss["initial"]["total"]
 
 
 def test_a_reflected_frame_fills_the_cells_that_poolings_would_drop(problems):
     """Pixels without a whole cell of features would stay as they were at the start."""
     content = blobs((67, 90), 0)
-    result = stylize(content, blobs((50, 33), 1), replace(QUICK_BASE, scale=1.0, coarse_to_fine=1))
+    result = stylize(content, blobs((50, 33), 1), change(QUICK_BASE, scale=1.0, coarse_to_fine=1))
     assert [problem.content.shape[:2] for problem in problems] == [(36, 48), (72, 96)]
     framed = problems[1].content
     np.testing.assert_array_equal(framed[:67, :90], content)
@@ -423,22 +594,22 @@ def test_a_reflected_frame_fills_the_cells_that_poolings_would_drop(problems):
     [(1.0, 1.0, (90, 45)), (1.0, 0.5, (45, 22)), (0.5, 1.0, (45, 22)), (2.0, 0.5, (90, 45))],
 )
 def test_the_style_images_longer_side_is_a_share_of_the_contents(problems, style_scale, scale, expected):
-    settings = replace(QUICK_BASE, style_scale=style_scale, scale=scale, iterations=0)
+    settings = change(QUICK_BASE, style_scale=style_scale, scale=scale, iterations=0)
     stylize(blobs((60, 90), 0), blobs((120, 60), 1), settings)
-    assert problems[0].style.shape[:2] == expected
+    assert problems[0].styles[0].image.shape[:2] == expected
 
 
 def test_stylize_starts_as_the_preset_says():
     content, style = blobs((48, 64), 0), blobs((48, 64), 1)
     for settings, expected in ((PAPER_BASE, np.broadcast_to(IMAGENET_MEAN_RGB, content.shape)), (GATYS, content)):
-        image = stylize(content, style, replace(settings, iterations=0, scale=1.0)).image
+        image = stylize(content, style, change(settings, iterations=0, scale=1.0)).image
         np.testing.assert_allclose(image, expected, atol=1e-6)
 
 
 def test_the_gatys_preset_runs():
-    result = stylize(blobs((48, 64), 0), blobs((48, 64), 1), replace(GATYS, iterations=3))
-    assert result.report["loss"]["final"]["total"] < result.report["loss"]["initial"]["total"]
-    assert len(result.report["loss"]["final"]["terms"]) == 6
+    result = stylize(blobs((48, 64), 0), blobs((48, 64), 1), change(GATYS, iterations=3))
+    assert result.report.loss["final"]["total"] < result.report.loss["initial"]["total"]
+    assert len(result.report.loss["final"]["terms"]) == 6
 
 
 # Restyle a region
@@ -458,14 +629,14 @@ def test_restyle_region_changes_the_quadrilateral_alone():
     outside = ~around(inside, 8)  # 6 of the feather, and the soft pixels on the edge
     np.testing.assert_array_equal(result.image[outside], image[outside])
     assert np.abs(result.image - image)[inside > 0].mean() > 0.01
-    assert result.report["size"] == {"input": [90, 67], "region": [49, 35], "working": [28, 20]}
-    assert sorted(result.report["corners"]) == sorted(list(map(float, corner)) for corner in CORNERS)
-    assert list(result.report["inputs"]) == ["image", "style"]
+    assert result.report.size == {"input": [90, 67], "region": [49, 35], "working": [28, 20]}
+    assert sorted(result.report.corners) == sorted(list(map(float, corner)) for corner in CORNERS)
+    assert list(result.report.inputs) == ["image", "style"]
 
 
 def test_the_order_of_the_corners_does_not_matter():
     image, style = blobs((67, 90), 0), blobs((40, 48), 1)
-    settings = replace(QUICK_BASE, iterations=0, start="style")
+    settings = change(QUICK_BASE, iterations=0, start="style")
     first = restyle_region(image, style, CORNERS, settings).image
     for order in ([2, 0, 3, 1], [1, 2, 3, 0], [3, 2, 1, 0]):
         again = restyle_region(image, style, [CORNERS[i] for i in order], settings).image
@@ -475,7 +646,7 @@ def test_the_order_of_the_corners_does_not_matter():
 def test_unchanged_a_region_comes_back_as_it_was():
     """Straightened, not optimised at all, and put back: only resampled."""
     image = cv2.GaussianBlur(blobs((67, 90), 0), (0, 0), 3)
-    settings = replace(QUICK_BASE, iterations=0, scale=1.0)
+    settings = change(QUICK_BASE, iterations=0, scale=1.0)
     result = restyle_region(image, blobs((40, 48), 1), CORNERS, settings)
     assert np.abs(result.image - image).max() < 0.02
 
@@ -485,9 +656,18 @@ def test_the_rest_may_take_another_style():
     result = restyle_region(image, style, CORNERS, QUICK_BASE, background_style=other)
     outside = quadrilateral((67, 90), CORNERS) == 0
     assert np.abs(result.image - image)[outside].mean() > 0.01
-    assert list(result.report["inputs"]) == ["image", "style", "background_style"]
-    assert result.report["background"]["iterations"] == 4
-    json.dumps(result.report)
+    assert list(result.report.inputs) == ["image", "style", "background_style"]
+    assert not result.report.interrupted
+    background = result.report.background
+    assert isinstance(background, Report) and background.iterations == 4
+    report = json.loads(json.dumps(result.report.as_dict()))
+    assert report["application"] == "restyle-region" and report["corners"] == result.report.corners
+    alone = stylize(image, other, QUICK_BASE).report
+    assert report["background"].keys() == alone.as_dict().keys()  # neither corners nor another background
+    assert report["background"]["application"] == "stylize"
+    assert report["background"]["size"] == {"input": [90, 67], "working": alone.size["working"]}
+    assert report["background"]["loss"]["initial"]["total"] == pytest.approx(alone.loss["initial"]["total"], rel=1e-5)
+    assert report["inputs"]["background_style"] == report["background"]["inputs"]["style"] == alone.inputs["style"]
 
 
 def test_progress_of_a_region_shows_the_whole_image():
@@ -508,19 +688,59 @@ def test_progress_of_a_region_shows_the_whole_image():
 
 def test_a_style_for_the_rest_is_checked_before_any_work(problems):
     image, style = blobs((67, 90), 0), blobs((40, 48), 1)
-    with pytest.raises(ValueError, match=r"working style image of at least 4 pixels.*45 x 1 at scale 0.5"):
+    with pytest.raises(InputError, match=r"working style image of at least 4 pixels.*45 x 1 at scale 0.5"):
         restyle_region(image, style, CORNERS, QUICK_BASE, background_style=blobs((16, 700), 2))
     assert not problems
 
 
-def test_an_interrupted_region_is_put_back_and_nothing_else_is_begun():
+def test_a_stopped_region_is_put_back_and_nothing_else_is_begun():
     image, style = blobs((67, 90), 0), blobs((40, 48), 1)
-    result = restyle_region(
-        image, style, CORNERS, QUICK_BASE, background_style=style, on_progress=stop_at("optimizing", 2)
-    )
-    assert result.report["interrupted"] and "background" not in result.report
+    result = restyle_region(image, style, CORNERS, QUICK_BASE, background_style=style, **stopping("optimizing", 2))
+    report = result.report.as_dict()
+    assert report["interrupted"] and report["iterations"] == 2
+    assert "background" not in report and list(report["inputs"]) == ["image", "style"]
     outside = ~around(quadrilateral((67, 90), CORNERS), 8)
     np.testing.assert_array_equal(result.image[outside], image[outside])
+    assert np.abs(result.image - image)[~outside].max() > 0.05
+
+
+def stopping_the_second(stage, done):
+    """Arguments of a run that is stopped when a stage has got so far for the second time."""
+    stop, seen = Stop(), []
+
+    def on_progress(progress):
+        if (progress.stage, progress.done) == (stage, done):
+            seen.append(progress)
+            if len(seen) == 2:
+                stop.set()
+
+    return {"stop": stop, "on_progress": on_progress}
+
+
+def test_a_region_is_kept_when_its_background_is_stopped_before_there_is_any():
+    image, style = blobs((67, 90), 0), blobs((40, 48), 1)
+    alone = restyle_region(image, style, CORNERS, QUICK_BASE)
+    stops = stopping_the_second("style features", 1)
+    result = restyle_region(image, style, CORNERS, QUICK_BASE, background_style=blobs((40, 48), 2), **stops)
+    np.testing.assert_allclose(result.image, alone.image, atol=1e-5)
+    outside = ~around(quadrilateral((67, 90), CORNERS), 8)
+    np.testing.assert_array_equal(result.image[outside], image[outside])
+    assert result.report.interrupted and result.report.iterations == 4 and result.report.background is None
+
+
+def test_a_region_is_kept_when_its_background_is_stopped_on_its_way():
+    image, style = blobs((67, 90), 0), blobs((40, 48), 1)
+    alone = restyle_region(image, style, CORNERS, QUICK_BASE)
+    stops = stopping_the_second("optimizing", 2)
+    result = restyle_region(image, style, CORNERS, QUICK_BASE, background_style=blobs((40, 48), 2), **stops)
+    mask = quadrilateral((67, 90), CORNERS)
+    core, outside = cv2.erode(mask, np.ones((17, 17), np.uint8)) > 0, mask == 0
+    np.testing.assert_allclose(result.image[core], alone.image[core], atol=1e-5)
+    assert np.abs(result.image - image)[outside].mean() > 0.01
+    assert result.report.interrupted and result.report.iterations == 4
+    background = result.report.background
+    assert background.interrupted and background.iterations == 2
+    assert background.stop_reason == "STOPPED BY THE USER"
 
 
 # Bad input
@@ -547,26 +767,26 @@ def bad_harmonize_inputs():
 @pytest.mark.parametrize("name", bad_harmonize_inputs())
 def test_harmonize_refuses(name):
     arrays, message = bad_harmonize_inputs()[name]
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         harmonize(*arrays, QUICK)
     assert "\n" not in str(caught.value)
 
 
 def test_harmonize_refuses_a_patch_larger_than_the_painting_has():
-    with pytest.raises(ValueError, match="patch_size 21"):
-        harmonize(*pasted(), replace(QUICK, patch_size=21))
+    with pytest.raises(InputError, match="patch_size 21"):
+        harmonize(*pasted(), change(QUICK, patch_size=21))
 
 
 def test_stylize_refuses_what_is_no_image_or_too_small():
     good = blobs((48, 64), 0)
-    with pytest.raises(ValueError, match="content image of at least 16 pixels"):
+    with pytest.raises(InputError, match="content image of at least 16 pixels"):
         stylize(good[:10], good, QUICK_BASE)
-    with pytest.raises(ValueError, match=r"style image of shape \(height, width, 3\)"):
+    with pytest.raises(InputError, match=r"style image of shape \(height, width, 3\)"):
         stylize(good, good[..., :1], QUICK_BASE)
-    with pytest.raises(ValueError, match=r"working content image.*at least 16 pixels.*8 x 8 at scale 0.5"):
+    with pytest.raises(InputError, match=r"working content image.*at least 16 pixels.*8 x 8 at scale 0.5"):
         stylize(good[:16, :16], good, PAPER_BASE)
-    with pytest.raises(ValueError, match=r"at most 100 megapixels at style_scale 1e\+06"):
-        stylize(good, good, replace(QUICK_BASE, style_scale=1e6))
+    with pytest.raises(InputError, match=r"at most 100 megapixels at style_scale 1e\+06"):
+        stylize(good, good, change(QUICK_BASE, style_scale=1e6))
 
 
 @pytest.mark.parametrize(
@@ -579,5 +799,5 @@ def test_stylize_refuses_what_is_no_image_or_too_small():
     ],
 )
 def test_restyle_region_refuses(corners, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         restyle_region(blobs((67, 90), 0), blobs((40, 48), 1), corners, QUICK_BASE)

@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproduce import architecture
-from reproduce.architecture import LAYERS, OPERATIONS, Rectangle, feature_shape, field_of_view, operations_until, reach
+from reproduce.errors import InputError
+from reproduce.images.geometry import Rectangle
+from reproduce.network import architecture
+from reproduce.network.architecture import LAYERS, OPERATIONS, feature_shape, field_of_view, operations_until, reach
+from reproduce.network.backend import keras
 
 # Simonyan and Zisserman 2015, table 1, column E: channels of each convolution, M a pooling.
 CONFIGURATION_E = "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"
@@ -24,8 +27,6 @@ def test_operations_are_configuration_e():
 
 
 def test_names_channels_and_sizes_are_those_of_keras():
-    import keras
-
     model = keras.applications.VGG19(include_top=False, weights=None, input_shape=(75, 100, 3))
     theirs = {layer.name: tuple(layer.output.shape[1:]) for layer in model.layers[1:]}
     assert list(theirs) == [operation.name for operation in OPERATIONS]
@@ -52,7 +53,7 @@ def test_operations_until_ends_with_the_deepest():
 
 @pytest.mark.parametrize("name", ["block4_pool", "block1_conv3", "relu4_1", ""])
 def test_unknown_layer(name):
-    with pytest.raises(ValueError, match=r"Expected a layer of VGG-19 .* Received: " + name):
+    with pytest.raises(InputError, match=r"Expected a layer of VGG-19 .* Received: " + name):
         operations_until((name,))
 
 

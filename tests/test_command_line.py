@@ -4,23 +4,39 @@ import hashlib
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
-from dataclasses import fields
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Thread
 
 import cv2
 import numpy as np
 import pytest
+import reference
 
-from reproduce.__main__ import main
-from reproduce.images import read_image, read_mask, write_image
-from reproduce.refine import content_share
-from reproduce.settings import Settings, preset
-from reproduce.weights import Weights
+from reproduce import VGG19, InputError, change, preset, read_image, read_mask, write_image
+from reproduce.applications.registry import APPLICATIONS
+from reproduce.command_line import main
+from reproduce.images.masks import feather, grow
+from reproduce.images.polish import content_share
+from reproduce.losses import STYLE_LOSSES
+from reproduce.losses.normalization import sum_of
+from reproduce.losses.terms import StyleLoss
+from reproduce.network import backend
+from reproduce.network.backend import as_tensor, ops
+from reproduce.network.features import Extractor
+from reproduce.network.weights import Weights
+from reproduce.options import POSITIVE, option
+from reproduce.presets import PAPER
+from reproduce.settings import leaves
+from reproduce.stopping import SIGNALS, Stopped
 
 HEIGHT, WIDTH = 64, 72
 OBJECT = (slice(20, 44), slice(16, 48))
@@ -39,9 +55,6 @@ REPORT = {
 
 @lru_cache
 def small_network(layers, pooling):
-    """VGG-19 with a sixteenth of the channels, random kernels, and biases, without which a blank image is dead."""
-    from reproduce.features import Extractor
-
     extractor = Extractor(layers, pooling=pooling, width=1 / 16)
     rng = np.random.default_rng(0)
     for _, layer in extractor.steps:
@@ -50,14 +63,15 @@ def small_network(layers, pooling):
     return extractor
 
 
-@pytest.fixture
-def network(monkeypatch):
-    """The small network where the commands would find, and perhaps download, the real one."""
-    weights = Weights(Path("random.h5"), "random", "0" * 64, notice="These weights are random.")
-    monkeypatch.setattr("reproduce.weights.find_weights", lambda file=None, progress=None: weights)
-    monkeypatch.setattr(
-        "reproduce.applications._extractor", lambda layers, weights, pooling: small_network(layers, pooling)
-    )
+@dataclass(frozen=True)
+class Small(VGG19):
+    """VGG-19 with a sixteenth of the channels, random kernels, and biases, without which a blank image is dead."""
+
+    def extractor(self, layers, pooling="max"):
+        return small_network(layers, pooling)
+
+
+SMALL = Small()
 
 
 @pytest.fixture
@@ -82,10 +96,10 @@ def typed(folder, arguments):
     return [str(folder / f"{word.lower()}.png") if re.fullmatch("[A-Z_]+[0-9]?", word) else word for word in arguments]
 
 
-def run(folder, *arguments):
+def run(folder, *arguments, network=SMALL):
     """The exit code."""
     try:
-        return main(typed(folder, arguments))
+        return main(typed(folder, arguments), network)
     except SystemExit as exit:  # argparse's way
         return exit.code
 
@@ -94,11 +108,15 @@ def contents(folder):
     return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
 
+def as_json(settings):
+    return json.loads(json.dumps(settings.as_dict()))
+
+
 # What works.
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_image_and_report(network, folder, capfd, command):
+def test_image_and_report(folder, capfd, command):
     assert run(folder, command, *COMMANDS[command], "-o", "OUT", *SHORT) == 0
     assert capfd.readouterr() == ("", "")  # --quiet
     inputs = COMMANDS[command][:3] if command == "harmonize" else COMMANDS[command][:2]
@@ -111,12 +129,12 @@ def test_image_and_report(network, folder, capfd, command):
     assert report["application"] == command
     assert report["preset"] == "paper"
     assert report["settings"]["scale"] == 1 and report["settings"]["iterations"] == 3
-    assert report["settings"].keys() == {setting.name for setting in fields(Settings)}
+    assert report["settings"] == as_json(preset("paper", command, scale=1.0, iterations=3))
     digests = [hashlib.sha256((folder / f"{name.lower()}.png").read_bytes()).hexdigest() for name in inputs]
     assert list(report["inputs"].values()) == digests
-    assert report["weights"] == {"source": "random", "sha256": "0" * 64}
+    assert report["weights"] == {"source": "random", "sha256": None}
     assert report["size"]["input"] == [WIDTH, HEIGHT]
-    assert report["versions"].keys() == {"python", "tensorflow", "keras", "scipy", "numpy", "opencv"}
+    assert report["versions"].keys() == {"python", *backend.versions(), "scipy", "numpy", "opencv"}
     assert report["git"] is None or report["git"].keys() == {"commit", "dirty"}
     assert 0 < report["iterations"] <= 3
     assert report["evaluations"] == len(report["trace"]) >= report["iterations"]
@@ -132,7 +150,7 @@ def test_image_and_report(network, folder, capfd, command):
 
 
 @pytest.mark.parametrize("scale", ["1", "0.8"])
-def test_harmonize_leaves_the_painting_alone(network, folder, scale):
+def test_harmonize_leaves_the_painting_alone(folder, scale):
     assert run(folder, "harmonize", "BACKGROUND", "COMPOSITE", "MASK", "-o", "OUT", *SHORT, "--scale", scale) == 0
     background, result = (cv2.imread(str(folder / f"{name}.png")) for name in ("background", "out"))
     far = np.ones((HEIGHT, WIDTH), bool)
@@ -141,7 +159,7 @@ def test_harmonize_leaves_the_painting_alone(network, folder, scale):
     assert (result[OBJECT] != background[OBJECT]).any()
 
 
-def test_restyle_region_leaves_the_rest_alone(network, folder):
+def test_restyle_region_leaves_the_rest_alone(folder):
     corners = ["20,12", "51,12", "51,43", "20,43"]
     options = ["--corners", *corners, "-o", "OUT", *SHORT, "--feather", "1"]
     assert run(folder, "restyle-region", "CONTENT", "STYLE", *options) == 0
@@ -155,7 +173,7 @@ def test_restyle_region_leaves_the_rest_alone(network, folder):
     assert report["size"]["input"] == [WIDTH, HEIGHT] and report["size"]["region"] == [32, 32]
 
 
-def test_restyle_region_with_a_style_for_the_rest(network, folder):
+def test_restyle_region_with_a_style_for_the_rest(folder):
     corners = ["--corners", "2,2", "60,2", "60,60", "2,60"]
     options = [*corners, "--background-style", "SECOND_STYLE", "-o", "OUT", *SHORT]
     assert run(folder, "restyle-region", "CONTENT", "STYLE", *options) == 0
@@ -169,38 +187,62 @@ def test_restyle_region_with_a_style_for_the_rest(network, folder):
 
 
 @pytest.mark.parametrize("name", ["gatys", "paper", "refined"])
-def test_presets(network, folder, name):
+def test_presets(folder, name):
     options = ["--preset", name, "--iterations", "1", "--scale", "1", "--quiet"]
     assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *options) == 0
     report = json.loads((folder / "out.json").read_text())
-    expected = preset(name, "stylize").as_dict() | {"iterations": 1, "scale": 1}
     assert report["preset"] == name
-    assert report["settings"] == json.loads(json.dumps(expected))
+    assert report["settings"] == as_json(preset(name, "stylize", iterations=1, scale=1.0))
 
 
-def test_options_are_the_settings_fields(network, folder):
-    """Each option, given a value that no preset has, arrives in the setting of its name."""
-    given = {
-        "style_layers": ["block2_conv1", "block3_conv1"], "content_layers": ["block3_conv2"], "pooling": "average",
-        "style_weight": 2.5, "content_weight": 0.25, "tv_weight": 0.125, "style_loss": "per_patch",
-        "normalization": "sum", "patch_size": 5, "rematch_every": 1, "mask_mode": "max", "feather": 1.5, "grow": 3,
-        "scale": 0.9, "style_scale": 0.75, "start": "noise", "bounds": False, "iterations": 2, "history": 7,
-        "tolerance": 1e-12, "coarse_to_fine": 1, "seed": 5, "matching_memory": 64,
-        "match_once": True, "beyond_matches": 0.5, "adapt_content": True,
-        "recolor": True, "smooth_colors": 2, "match_grain": True, "strength": 0.5,
-    }  # fmt: skip
-    assert given.keys() == {setting.name for setting in fields(Settings)}
-    options = []
-    for name, value in given.items():
-        words = [] if isinstance(value, bool) else [",".join(value) if isinstance(value, list) else value]
-        options += [("--no-" if value is False else "--") + name.replace("_", "-"), *map(str, words)]
-    assert run(folder, "harmonize", "BACKGROUND", "COMPOSITE", "MASK", "-o", "OUT", "--quiet", *options) == 0
-    adapted = given["content_weight"] * content_share(read_image(folder / "background.png"))
-    expected = given | {"content_weight": pytest.approx(adapted), "adapt_content": False}
+GIVEN = {
+    "pooling": "average", "content_layers": ["block3_conv2"], "content_weight": 0.25,
+    "style_layers": ["block2_conv1", "block3_conv1"], "style_weight": 2.5, "patch_size": 1, "rematch_every": 1,
+    "matching_memory": 64, "match_once": True, "beyond_matches": 0.5, "tv_weight": 0.125, "normalization": "sum",
+    "mask_mode": "max", "feather": 1.5, "grow": 3, "scale": 0.9, "style_scale": 0.75, "start": "noise",
+    "adapt_content": True, "recolor": True, "smooth_colors": 2, "match_grain": True, "strength": 0.5,
+    "iterations": 2, "history": 7, "tolerance": 1e-12, "bounds": False, "coarse_to_fine": 1, "seed": 5,
+}  # fmt: skip
+
+
+def meaningful(application, style_loss):
+    """The names of the settings that have a meaning in an application with a style loss, beside the loss's own."""
+    return {
+        leaf.name
+        for _, leaf, losses in leaves()
+        if (not losses or style_loss in losses) and (not leaf.metadata["only"] or application in leaf.metadata["only"])
+    }
+
+
+def as_option(name, value):
+    """A setting as it is typed."""
+    words = [] if isinstance(value, bool) else [",".join(value) if isinstance(value, list) else str(value)]
+    return [("--no-" if value is False else "--") + name.replace("_", "-"), *words]
+
+
+def test_every_setting_is_given():
+    assert GIVEN.keys() == {leaf.name for _, leaf, _ in leaves()}
+    assert GIVEN.keys() == meaningful("harmonize", "sliced") | meaningful("stylize", "sliced")
+
+
+@pytest.mark.parametrize("application, style_loss", [
+    *(("harmonize", style_loss) for style_loss in STYLE_LOSSES), ("stylize", "sliced"), ("restyle-region", "sliced"),
+])  # fmt: skip
+def test_options_are_the_settings_fields(folder, application, style_loss):
+    """Each option, given a value that the preset has not, arrives in the setting of its name."""
+    given = {name: value for name, value in GIVEN.items() if name in meaningful(application, style_loss)}
+    before = preset("paper", application, style_loss=style_loss).as_dict()
+    assert not [name for name, value in given.items() if before[name] == value]
+    options = ["--style-loss", style_loss, *(word for item in given.items() for word in as_option(*item))]
+    assert run(folder, application, *COMMANDS[application], "-o", "OUT", "--quiet", *options) == 0
+    expected = as_json(preset("paper", application, style_loss=style_loss)) | {"style_loss": style_loss} | given
+    if application == "harmonize":
+        adapted = given["content_weight"] * content_share(read_image(folder / "background.png"))
+        expected |= {"content_weight": pytest.approx(adapted), "adapt_content": False}
     assert json.loads((folder / "out.json").read_text())["settings"] == expected
 
 
-def test_intermediate_images(network, folder):
+def test_intermediate_images(folder):
     assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT, "--iterations", "5",
                "--save-every", "2") == 0  # fmt: skip
     saved = sorted(path.name for path in folder.glob("out*.png"))
@@ -209,66 +251,296 @@ def test_intermediate_images(network, folder):
     assert (read_image(folder / "out_0002.png") != read_image(folder / "out_0004.png")).any()
 
 
-def test_intermediate_images_are_counted_over_all_stages(network, folder):
+def test_intermediate_images_are_counted_over_all_stages(folder):
     assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT, "--iterations", "6",
                "--rematch-every", "2", "--save-every", "3") == 0  # fmt: skip
     assert sorted(path.name for path in folder.glob("out_*.png")) == ["out_0003.png", "out_0006.png"]
 
 
-def test_progress_and_notice(network, folder, capfd):
+def test_progress(folder, capfd):
     options = [option for option in SHORT if option != "--quiet"]
     assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *options) == 0
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.count("These weights are random.") == 1
     assert re.search(r"optimizing: 100%\|.*\| 3/3 \[.*left, loss [0-9.]+", err)
     assert re.search(r"out\.png: \d+ evaluations in \d+ s, loss \S+ -> \S+ \(.*ITERATIONS.*\)", err)
 
 
-def test_interrupt_writes_the_best_image_so_far(network, folder, monkeypatch, capfd):
-    """Ctrl-C in the second iteration."""
-    from reproduce import __main__ as command_line
+def test_notice(folder, monkeypatch, capfd):
+    """What there is to say about weights that were found is said once, before anything is done with them."""
+    backend.keras.backend  # noqa: B018  (its first words are not this test's)
+    capfd.readouterr()
+    (folder / "weights.h5").write_text("no weights")
+    found = Weights(folder / "weights.h5", "found", "0" * 64, notice="These weights are random.")
+    monkeypatch.setattr("reproduce.command_line.find_weights", lambda file=None, progress=None: found)
+    arguments = ["harmonize", *COMMANDS["harmonize"], "-o", "OUT"]
+    assert run(folder, *arguments, network=None) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "These weights are random." and len(lines) == 2 and "VGG-19" in lines[1]
+    assert run(folder, *arguments, "--quiet", network=None) == 2
+    assert len(capfd.readouterr().err.splitlines()) == 1
 
-    show = command_line._Show.__call__
 
-    def press(self, progress):
+# A loss of one's own: one class, one line of the registry.
+
+
+@dataclass(frozen=True)
+class Toy(StyleLoss):
+    """The mean feature under the mask against the whole style image's."""
+
+    toy_number: float = option(1.0, "what the distance is multiplied by", POSITIVE)
+
+    def layer_terms(self, sources):
+        wanted = sources.extractor(sources.painting)
+        return {
+            layer: self.term(layer, sources.masks[layer], wanted[layer].mean(axis=(0, 1)))
+            for layer in self.style_layers
+        }
+
+    def term(self, layer, mask, wanted):
+        shares, target = as_tensor((mask / mask.sum())[..., None]), as_tensor(wanted)
+        return lambda features, patch: (
+            self.toy_number * sum_of(ops.square(ops.sum(features[layer] * shares, axis=(0, 1)) - target))
+        )
+
+
+def test_a_style_loss_is_one_class_and_one_line(folder, monkeypatch, capfd):
+    monkeypatch.setitem(STYLE_LOSSES, "toy", Toy)
+    options = ["--style-loss", "toy", "--toy-number", "3", "--style-weight", "0.5", *SHORT]
+    assert run(folder, *HARMONIZE, "-o", "OUT", *options) == 0
+    report = json.loads((folder / "out.json").read_text())
+    expected = change(PAPER, style_loss="toy", toy_number=3.0, style_weight=0.5, scale=1.0, iterations=3)
+    assert report["settings"] == as_json(expected)
+    assert report["settings"]["toy_number"] == 3 and "patch_size" not in report["settings"]
+    assert report["loss"]["final"]["total"] < report["loss"]["initial"]["total"]
+
+    # The terms at the start, without the code under test: equation, mask and weights by hand.
+    background, composite, mask = (
+        read(folder / f"{name}.png")
+        for name, read in (("background", read_image), ("composite", read_image), ("mask", read_mask))
+    )
+    loose = feather(grow(mask, PAPER.mask.grow), PAPER.mask.feather)
+    content = np.where(loose[..., None] > 0, composite, background)
+    extractor, masks = small_network(expected.layers, "max"), reference.mask_pyramid(loose, expected.layers, "convolve")
+    have, want = extractor(content), extractor(background)
+    for layer in expected.style.style_layers:
+        inside = np.tensordot(masks[layer], have[layer], 2) / masks[layer].sum()
+        by_hand = 0.5 * 3 * np.sum((inside - want[layer].mean(axis=(0, 1))) ** 2)
+        assert report["trace"][0][f"style {layer}"] == pytest.approx(by_hand, rel=1e-3)
+
+    assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *options) == 0
+    assert "which matched, per_patch, sliced have" in refused(
+        folder, capfd, *HARMONIZE, "-o", "OUT", *options, "--patch-size", "3"
+    )
+    assert "toy_number, which toy has" in refused(folder, capfd, *HARMONIZE, "-o", "OUT", "--toy-number", "3")
+    assert "Expected toy_number above 0. Received: -3.0" in refused(
+        folder, capfd, *HARMONIZE, "-o", "OUT", *options, "--toy-number", "-3"
+    )
+    shown = help_of("harmonize", capfd)
+    assert "toy: The mean feature under the mask against the whole style image's" in shown
+    assert re.search(r"--toy-number X +toy: what the distance is multiplied by \[1\.0\]", shown)
+
+
+# Stopping.
+
+
+def pressing(monkeypatch, done, press):
+    """Let `press` be called when a run has got to its iteration `done`."""
+    from reproduce.command_line import _Show
+
+    show = _Show.__call__
+
+    def watched(self, progress):
         show(self, progress)
-        if progress.loss is not None and progress.done == 2:
-            raise KeyboardInterrupt
+        if progress.loss is not None and progress.done == done:
+            press()
 
-    monkeypatch.setattr(command_line._Show, "__call__", press)
+    monkeypatch.setattr(_Show, "__call__", watched)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_writes_the_best_image_so_far(folder, monkeypatch, number):
+    """In the second iteration."""
+    before = [signal.getsignal(each) for each in SIGNALS]
+    pressing(monkeypatch, 2, lambda: signal.raise_signal(number))
     options = ["-o", "OUT", "--scale", "1", "--iterations", "50", "--quiet"]
-    assert run(folder, "harmonize", *COMMANDS["harmonize"], *options) == 130
+    assert run(folder, *HARMONIZE, *options) == 128 + number
     report = json.loads((folder / "out.json").read_text())
     assert report["interrupted"] and "USER" in report["stop_reason"] and report["iterations"] == 2
     assert report["loss"]["final"]["total"] < report["loss"]["initial"]["total"]
     assert read_image(folder / "out.png").shape == (HEIGHT, WIDTH, 3)
+    assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
-def test_interrupt_before_there_is_a_result(network, folder, monkeypatch, capfd):
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
+def test_a_signal_that_is_ignored_stays_so(folder, monkeypatch):
+    """As SIGHUP under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    pressing(monkeypatch, 2, lambda: signal.raise_signal(signal.SIGHUP))
+    try:
+        assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert not json.loads((folder / "out.json").read_text())["interrupted"]
+
+
+def test_a_command_in_another_thread(folder):
+    """There nobody may handle signals."""
+    codes = []
+    thread = Thread(target=lambda: codes.append(run(folder, *HARMONIZE, "-o", "OUT", *SHORT)))
+    thread.start()
+    thread.join()
+    assert codes == [0] and (folder / "out.png").exists()
+
+
+@pytest.mark.parametrize("error, code", [(Stopped(), 130), (KeyboardInterrupt(), 130), (KeyboardInterrupt(143), 143)])
+def test_stopped_before_there_is_a_result(folder, monkeypatch, capfd, error, code):
     def press(*arguments, **keywords):
-        raise KeyboardInterrupt
+        raise error
 
-    monkeypatch.setattr("reproduce.applications.minimize", press)
+    monkeypatch.setattr("reproduce.solving.run.minimize", press)
     before = contents(folder)
-    assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT) == 130
+    assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT) == code
     assert capfd.readouterr().err.splitlines() == ["reproduce: stopped before there was a result: nothing was written"]
     assert contents(folder) == before
 
 
-def test_out_of_memory_is_one_line(network, folder, monkeypatch, capfd):
-    def exhaust(*arguments, **keywords):
-        raise MemoryError("Unable to allocate 1. TiB")
+@dataclass(frozen=True)
+class Waiting(Small):
+    """Building it takes until there is a file `go`."""
 
-    monkeypatch.setattr("reproduce.applications.minimize", exhaust)
-    assert "out of memory" in refused(folder, capfd, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT)
+    def extractor(self, layers, pooling="max"):
+        Path("waiting").touch()
+        while not Path("go").exists():
+            time.sleep(0.01)
+        return super().extractor(layers, pooling)
 
 
-def test_opencv_out_of_memory_is_one_line(network, folder, monkeypatch, capfd):
+@contextmanager
+def command(folder, network, *arguments):
+    """A command in a process of its own, which works in `folder / "work"`, with a network of this module."""
+    # What started the tests may ignore some signals, as a shell does for what it starts in the background.
+    code = (
+        "import signal, sys\n"
+        "from reproduce.stopping import SIGNALS\n"
+        "for number in SIGNALS: signal.signal(number, signal.SIG_DFL)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import test_command_line\n"
+        f"sys.exit(test_command_line.main(sys.argv[1:], test_command_line.{network}()))"
+    )
+    tests = Path(__file__).parent
+    (folder / "work").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *typed(folder, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder / "work",
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(path, process):
+    until = time.monotonic() + 300
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+SIGNALLED = pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals")
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+
+
+@SIGNALLED
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_a_signal_to_a_process_in_the_middle_of_its_work(folder, name):
+    options = ["-o", "OUT", "--scale", "1", "--iterations", "100000", "--save-every", "1", "--quiet"]
+    with command(folder, "Small", *HARMONIZE, *options) as process:
+        wait_for(folder / "out_0003.png", process)
+        assert not (folder / "out.png").exists() and not (folder / "out.json").exists()
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (EXIT_CODES[name], "", "")
+    report = json.loads((folder / "out.json").read_text())
+    assert report["interrupted"] and report["stop_reason"] == "STOPPED BY THE USER"
+    assert 3 <= report["iterations"] < 100000
+    assert report["loss"]["final"]["total"] < report["loss"]["initial"]["total"]
+    assert read_image(folder / "out.png").shape == (HEIGHT, WIDTH, 3)
+    assert not list(folder.glob(".*"))
+
+
+@SIGNALLED
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_a_signal_to_a_process_before_there_is_a_result(folder, name):
+    with command(folder, "Waiting", *HARMONIZE, "-o", "OUT", *SHORT) as process:
+        wait_for(folder / "work/waiting", process)
+        process.send_signal(getattr(signal, name))
+        (folder / "work/go").touch()
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (EXIT_CODES[name], "")
+    assert err == "reproduce: stopped before there was a result: nothing was written\n"
+    assert not list(folder.glob("out*")) and not list(folder.glob(".*"))
+
+
+@SIGNALLED
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_ends_a_process_at_once(folder, name):
+    """In the middle of work that would go on for ever, where the first signal is not yet heeded."""
+    with command(folder, "Waiting", *HARMONIZE, "-o", "OUT", *SHORT) as process:
+        wait_for(folder / "work/waiting", process)
+        process.send_signal(getattr(signal, name))
+        time.sleep(1)
+        assert process.poll() is None
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (EXIT_CODES[name], "")
+    assert err == "reproduce: stopped before there was a result: nothing was written\n"
+    assert not list(folder.glob("out*")) and not list(folder.glob(".*"))
+
+
+# Whose fault an error is.
+
+
+def failing(error):
+    def fail(*arguments, **keywords):
+        raise error
+
+    return fail
+
+
+def test_a_fault_of_the_program_shows_its_traceback(folder, monkeypatch, capfd):
+    """A ValueError that is not the user's, such as NumPy's when shapes do not fit."""
+    monkeypatch.setattr("reproduce.solving.run.minimize", lambda *_, **__: np.zeros(3) + np.zeros(4))
+    before = contents(folder)
+    with pytest.raises(ValueError, match="could not be broadcast") as caught:
+        run(folder, *HARMONIZE, "-o", "OUT", *SHORT)
+    assert not isinstance(caught.value, InputError)
+    assert capfd.readouterr() == ("", "")
+    assert contents(folder) == before
+
+
+def test_a_mistake_of_the_user_is_one_line_wherever_it_is_found(folder, monkeypatch, capfd):
+    error = InputError("Expected a brush.\nReceived: none")
+    monkeypatch.setattr("reproduce.solving.run.minimize", failing(error))
+    assert refused(folder, capfd, *HARMONIZE, "-o", "OUT", *SHORT) == "Expected a brush. Received: none"
+
+
+def test_out_of_memory_is_one_line(folder, monkeypatch, capfd):
+    monkeypatch.setattr("reproduce.solving.run.minimize", failing(MemoryError("Unable to allocate 1. TiB")))
+    assert "out of memory" in refused(folder, capfd, *HARMONIZE, "-o", "OUT", *SHORT)
+
+
+def test_opencv_out_of_memory_is_one_line(folder, monkeypatch, capfd):
     def exhaust(*arguments, **keywords):
         cv2.copyMakeBorder(np.zeros((1, 1), np.uint8), 0, 2**30, 0, 2**30, cv2.BORDER_CONSTANT)
 
-    monkeypatch.setattr("reproduce.applications.minimize", exhaust)
+    monkeypatch.setattr("reproduce.solving.run.minimize", exhaust)
     assert "out of memory" in refused(folder, capfd, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *SHORT)
 
 
@@ -330,30 +602,68 @@ def test_paste_beyond_the_left_border(folder):
     assert np.flatnonzero(read_mask(folder / "out_mask.png").any(axis=0)).tolist() == [0, 1, 2]
 
 
-def test_pasted_files_can_be_harmonized(network, folder):
+def test_pasted_files_can_be_harmonized(folder):
     assert run(folder, "paste", "BACKGROUND", "CONTENT", "MASK", "--at", "40,30", "-o", "PASTED",
                "--mask-output", "PASTED_MASK") == 0  # fmt: skip
     assert run(folder, "harmonize", "BACKGROUND", "PASTED", "PASTED_MASK", "-o", "OUT", *SHORT) == 0
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in [*COMMANDS, "select", "paste"])], ids=str)
-def test_help(command, capfd):
-    with pytest.raises(SystemExit) as exit:
-        main([*command, "--help"])
+def help_of(command, capfd):
+    """What `--help` prints, each option in one line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "1000")
+        with pytest.raises(SystemExit) as exit:
+            main([*filter(None, [command]), "--help"])
     assert exit.value.code == 0
     out, err = capfd.readouterr()
-    assert out.startswith("usage: python -m reproduce") and err == ""
-    if command and command[0] in COMMANDS:
-        assert all(f"--{setting.name.replace('_', '-')}" in out for setting in fields(Settings))
+    assert err == ""
+    return re.sub(r"\n {10,}", "  ", out)  # what it means stands below an option that is long
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "select", "paste", "plan"])
+def test_help(command, capfd):
+    assert help_of(command, capfd).startswith(f"usage: reproduce {command}".strip())
+
+
+OF_EVERY_RUN = {"help", "output", "preset", "weights", "save-every", "gpu-memory", "quiet", "style-loss"}
+GROUPS = ["network", "content", "style", "variation", "weighing", "mask", "image", "polish", "solver"]
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_help_shows_the_settings_that_have_a_meaning_and_no_others(application, capfd):
+    shown = help_of(application, capfd)
+    options = set(re.findall(r"^  (?:-\w [^ ]+, |-h, )?--([a-z-]+)", shown, re.MULTILINE))
+    inputs = {entry.name for entry in APPLICATIONS[application].inputs if entry.option}
+    names = set().union(*(meaningful(application, style_loss) for style_loss in STYLE_LOSSES))
+    assert options == OF_EVERY_RUN | {name.replace("_", "-") for name in names | inputs}
+    usage = shown[: shown.index("\n\n")]
+    assert set(re.findall(r"--([a-z-]+)", usage)) - {f"no-{name}" for name in options} == options - {"help", "output"}
+    groups = re.findall(r"^(\w+) \(in brackets the value of 'paper'\):$", shown, re.MULTILINE)
+    assert groups == [name for name in GROUPS if name != "mask" or application != "stylize"]
+    assert list(dict.fromkeys(group for group, _, _ in leaves())) == GROUPS
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_help_shows_the_values_of_the_paper_and_whose_a_setting_is(application, capfd):
+    shown = help_of(application, capfd)
+    defaults = preset("paper", application).as_dict()
+    for group, leaf, losses in leaves():
+        if leaf.name not in meaningful(application, losses[0] if losses else ""):
+            continue
+        (line,) = re.findall(rf"^  --{leaf.name.replace('_', '-')}[ ,].*$", shown, re.MULTILINE)
+        value = defaults.get(leaf.name, leaf.default)
+        assert line.endswith(f"{leaf.metadata['help']} [{','.join(value) if isinstance(value, tuple) else value}]")
+        of_all = not losses or set(losses) == set(STYLE_LOSSES)
+        assert (f" {', '.join(losses)}: " in line) == (not of_all), (group, line)
 
 
 # What is refused: one line, exit code 2, nothing written.
 
 
-def refused(folder, capfd, *arguments):
+def refused(folder, capfd, *arguments, network=SMALL):
     """Run a command that must be refused; return its one line without the prefix."""
     before = contents(folder)
-    code = run(folder, *arguments)
+    code = run(folder, *arguments, network=network)
     out, err = capfd.readouterr()
     assert code == 2, err
     assert out == ""
@@ -512,7 +822,8 @@ def test_bad_outputs(folder, capfd, arguments):
 
 def test_a_folder_in_the_place_of_the_report(folder, capfd):
     (folder / "result.json").mkdir()
-    assert "Received a folder" in refused(folder, capfd, *HARMONIZE, "-o", str(folder / "result.png"))
+    line = refused(folder, capfd, *HARMONIZE, "-o", str(folder / "result.png"))
+    assert "a place for the report. Received: a folder" in line and "result.json" in line
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder that even root cannot write to")
@@ -529,7 +840,7 @@ def test_output_folder_that_cannot_be_written(folder, capfd):
     (["12,8", "12,8", "12,8", "12,8"], "a convex quadrilateral"),
     (["12,8", "20,8", "20,16", "12,16"], "at least 16 pixels"),
 ])  # fmt: skip
-def test_bad_corners(network, folder, capfd, corners, message):
+def test_bad_corners(folder, capfd, corners, message):
     options = ["--corners", *corners, "-o", "OUT", *SHORT]
     assert message in refused(folder, capfd, "restyle-region", "CONTENT", "STYLE", *options)
 
@@ -541,48 +852,82 @@ def test_bad_corners(network, folder, capfd, corners, message):
     (lambda mask: mask[:-3], "background 72 x 64 and mask 72 x 61"),
     (lambda mask: mask.T, "background 72 x 64 and mask 64 x 72"),
 ])  # fmt: skip
-def test_bad_masks(network, folder, capfd, spoil, message):
+def test_bad_masks(folder, capfd, spoil, message):
     write_image(folder / "bad.png", spoil(read_mask(folder / "mask.png")))
     assert message in refused(folder, capfd, "harmonize", "BACKGROUND", "COMPOSITE", "BAD", "-o", "OUT", *SHORT)
 
 
-def test_composite_of_another_size(network, folder, capfd):
+def test_composite_of_another_size(folder, capfd):
     line = refused(folder, capfd, "harmonize", "BACKGROUND", "STYLE", "MASK", "-o", "OUT", *SHORT)
     assert "background 72 x 64 and composite 90 x 50" in line
 
 
 @pytest.mark.parametrize("style_loss", ["matched", "per_patch"])
-def test_patch_larger_than_a_layer(network, folder, capfd, style_loss):
+def test_patch_larger_than_a_layer(folder, capfd, style_loss):
     """64 x 72 pixels are 4 x 4 features at block5_conv1."""
     options = ["-o", "OUT", *SHORT, "--style-loss", style_loss]
     line = refused(folder, capfd, *HARMONIZE, *options, "--patch-size", "5")
     assert "4 x 4 features of block5_conv1" in line and "patch_size 5" in line
 
 
-def test_patch_as_large_as_it_may_be(network, folder):
+def test_patch_as_large_as_it_may_be(folder):
     """Half as large, 2 x 2 features are too few for the deepest layer, but not those of the layer before."""
     layers = ["--style-layers", "block3_conv1,block4_conv1"]
     assert run(folder, "harmonize", *layers, *HARMONIZE[1:], "-o", "OUT", *SHORT, "--scale", "0.5") == 0
     assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT, "--scale", "0.5") == 2
 
 
-def test_patch_size_does_not_matter_to_whole_gram_matrices(network, folder):
-    assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *SHORT, "--patch-size", "9") == 0
+HAVE = {
+    ("stylize", "feather"): "a setting of stylize. Received: feather, which restyle-region and harmonize have",
+    ("stylize", "grow"): "a setting of stylize. Received: grow, which harmonize has",
+    ("restyle-region", "mask_mode"): "a setting of restyle-region. Received: mask_mode, which harmonize has",
+    ("harmonize", "style_scale"): "of harmonize. Received: style_scale, which stylize and restyle-region have",
+    ("gram", "match_once"): "a setting of the style loss gram. Received: match_once, which sliced has",
+    ("gram", "patch_size"): "the style loss gram. Received: patch_size, which matched, per_patch, sliced have",
+    ("matched", "beyond_matches"): "the style loss matched. Received: beyond_matches, which sliced has",
+}
 
 
-def test_scale_that_leaves_too_few_pixels(network, folder, capfd):
+@pytest.mark.parametrize("where, name", HAVE, ids=" ".join)
+def test_settings_without_a_meaning_are_refused_and_it_is_said_what_has_them(folder, capfd, where, name):
+    application = where if where in APPLICATIONS else "harmonize"
+    loss = ["--style-loss", where] if where in STYLE_LOSSES else []
+    arguments = [application, *COMMANDS[application], "-o", "OUT", *loss, *as_option(name, GIVEN[name])]
+    assert HAVE[where, name] in refused(folder, capfd, *arguments)
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
+def test_every_setting_without_a_meaning_is_refused(folder, capfd, application, style_loss):
+    without = GIVEN.keys() - meaningful(application, style_loss)
+    assert without
+    for name in without:
+        line = refused(folder, capfd, application, *COMMANDS[application], "-o", "OUT", "--style-loss", style_loss,
+                       *as_option(name, GIVEN[name]))  # fmt: skip
+        assert re.search(rf"Received: {name}, which .+ (has|have)$", line)
+
+
+def test_patch_size_is_refused_where_there_are_no_patches(folder, capfd):
+    """The presets of whole images compare whole Gram matrices."""
+    line = refused(folder, capfd, "stylize", "CONTENT", "STYLE", "-o", "OUT", *SHORT, "--patch-size", "9")
+    assert line == (
+        "Expected a setting of the style loss gram. Received: patch_size, which matched, per_patch, sliced have"
+    )
+
+
+def test_scale_that_leaves_too_few_pixels(folder, capfd):
     line = refused(folder, capfd, *HARMONIZE, "-o", "OUT", *SHORT, "--scale", "0.2")
     assert "at least 16 pixels" in line and "14 x 13" in line
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights", b"\x89HDF\r\n\x1a\n" + bytes(100)])
 def test_bad_weights(folder, capfd, content):
-    import reproduce.applications  # noqa: F401  (TensorFlow's first words are not this test's)
-
+    backend.keras.backend  # noqa: B018  (its first words are not this test's)
     capfd.readouterr()
     if content is not None:
         (folder / "weights.h5").write_bytes(content)
-    line = refused(folder, capfd, *HARMONIZE, "-o", "OUT", "--quiet", "--weights", str(folder / "weights.h5"))
+    line = refused(folder, capfd, *HARMONIZE, "-o", "OUT", "--quiet", "--weights", str(folder / "weights.h5"),
+                   network=None)  # fmt: skip
     assert "VGG-19" in line and "weights.h5" in line
 
 
@@ -599,20 +944,35 @@ def execute(folder, *arguments, **environment):
     )
 
 
-def test_select_and_paste_as_processes(folder):
-    """Neither needs TensorFlow, which takes seconds to load: here it must not load at all."""
-    (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was loaded')")
-    (folder / "keras.py").write_text("raise SystemExit('Keras was loaded')")
-    selected = execute(folder, "select", "COMPOSITE", "--seed", "20,30", "-o", "CHOSEN", PYTHONPATH=str(folder))
+@pytest.fixture
+def without_network(folder):
+    """The environment of a process in which the backend must not load: it takes seconds."""
+    for module in ("tensorflow", "keras"):
+        (folder / f"{module}.py").write_text(f"raise SystemExit('{module} was loaded')")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_select_and_paste_as_processes(folder, without_network):
+    selected = execute(folder, "select", "COMPOSITE", "--seed", "20,30", "-o", "CHOSEN", **without_network)
     assert (selected.returncode, selected.stdout, selected.stderr) == (0, "", "")
     pasted = execute(folder, "paste", "BACKGROUND", "COMPOSITE", "CHOSEN", "--at", "40,30", "-o", "OUT",
-                     "--mask-output", "OUT_MASK", PYTHONPATH=str(folder))  # fmt: skip
+                     "--mask-output", "OUT_MASK", **without_network)  # fmt: skip
     assert (pasted.returncode, pasted.stdout, pasted.stderr) == (0, "", "")
     assert read_mask(folder / "out_mask.png").sum() == read_mask(folder / "mask.png").sum()
 
 
+def test_help_and_mistakes_as_processes(folder, without_network):
+    for arguments in (["--help"], ["harmonize", "--help"], ["plan", "--help"]):
+        shown = execute(folder, *arguments, **without_network)
+        assert (shown.returncode, shown.stderr) == (0, "") and shown.stdout.startswith("usage: reproduce")
+    mistyped = execute(folder, *HARMONIZE, "-o", "OUT", "--style-scale", "2", **without_network)
+    assert (mistyped.returncode, mistyped.stdout) == (2, "") and mistyped.stderr.count("\n") == 1
+    needed = execute(folder, *HARMONIZE, "-o", "OUT", **without_network)
+    assert "keras was loaded" in needed.stderr  # or these files would prove nothing
+
+
 def test_an_error_as_a_process(folder):
-    """One line on stderr also after TensorFlow has loaded, which likes to talk."""
+    """One line on stderr also after the backend has loaded, which likes to talk."""
     weights = folder / "weights.h5"
     weights.write_text("no weights")
     process = execute(folder, *HARMONIZE, "-o", "OUT", "--weights", str(weights))

@@ -1,15 +1,13 @@
 """One correspondence for all layers."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from reproduce.architecture import Rectangle
-from reproduce.correspondence import carry, gather, target_places
-from reproduce.features import Extractor
-from reproduce.settings import PAPER
+from reproduce.images.geometry import Rectangle
+from reproduce.matching.correspondence import carry, gather, target_places
+from reproduce.network.features import Extractor
 
 
 def found(wanted, positions):
@@ -74,17 +72,16 @@ MATCHED = np.array([[2, 1], [0, 3], [2, 1], [2, 1]])
 
 
 def test_matched_places_are_used_as_often_as_they_matched_or_once():
-    often, once = (
-        target_places(MATCHED, "block3_conv1", (32, 48), replace(PAPER, match_once=b)) for b in (False, True)
-    )
+    often, once = (target_places(MATCHED, "block3_conv1", (32, 48), once, 0.0, seed=0) for once in (False, True))
     assert often.tolist() == MATCHED.tolist()
     assert once.tolist() == [[0, 3], [2, 1]]
 
 
 def test_places_beyond_the_matches_are_spread_over_the_painting():
-    settings = replace(PAPER, beyond_matches=300.0)
-    places = target_places(MATCHED, "block3_conv1", (34, 50), settings)
+    places = target_places(MATCHED, "block3_conv1", (34, 50), False, 300.0, seed=0)
     assert places[:4].tolist() == MATCHED.tolist()
     assert len(places) == 4 + 1200
     assert np.unique(places[4:], axis=0).shape == (8 * 12, 2)  # every cell of the layer, none outside it
-    np.testing.assert_array_equal(places, target_places(MATCHED, "block3_conv1", (34, 50), settings))
+    again, other = (target_places(MATCHED, "block3_conv1", (34, 50), False, 300.0, seed) for seed in (0, 1))
+    np.testing.assert_array_equal(again, places)
+    assert not np.array_equal(other, places)

@@ -1,13 +1,15 @@
 """The network against keras.applications, and its windows, tiles and active rectangles against the whole image."""
 
-import keras
 import numpy as np
 import pytest
-from keras import ops
 
-from reproduce.architecture import LAYERS, Rectangle
-from reproduce.features import (
-    ActiveNetwork,
+from reproduce.errors import InputError
+from reproduce.images.geometry import Rectangle
+from reproduce.network.active import ActiveNetwork
+from reproduce.network.architecture import LAYERS
+from reproduce.network.backend import as_tensor, keras, ops, value_and_gradient
+from reproduce.network.features import (
+    VGG19,
     Extractor,
     blank_image,
     crop,
@@ -108,7 +110,7 @@ def test_sizes_from_16_pixels(extractor, random, shape):
 
 @pytest.mark.parametrize("shape", [(15, 40), (40, 15)])
 def test_a_too_small_image_is_refused(extractor, shape):
-    with pytest.raises(ValueError, match=rf"at least 16 pixels .*block5_conv1.* {shape[1]} x {shape[0]}"):
+    with pytest.raises(InputError, match=rf"at least 16 pixels .*block5_conv1.* {shape[1]} x {shape[0]}"):
         extractor(np.zeros((*shape, 3), np.float32))
 
 
@@ -117,8 +119,18 @@ def test_a_shallow_network_takes_smaller_images(random):
 
 
 def test_a_wrong_layer_is_refused():
-    with pytest.raises(ValueError, match=r"block4_conv1.*Received: conv4_1"):
+    with pytest.raises(InputError, match=r"block4_conv1.*Received: conv4_1"):
         Extractor(("conv4_1",))
+
+
+def test_the_network_given_builds_an_extractor_once_for_the_same_layers(random):
+    image, small = random.random((17, 18, 3), np.float32), VGG19(width=0.05)
+    first = small.extractor(("block1_conv1", "block2_conv1"))
+    assert VGG19(width=0.05).extractor(("block1_conv1", "block2_conv1")) is first
+    average = small.extractor(("block1_conv1", "block2_conv1"), "average")
+    assert_close(first(image)["block1_conv1"], Extractor(("block1_conv1",), width=0.05)(image)["block1_conv1"])
+    assert not np.allclose(average(image)["block2_conv1"], first(image)["block2_conv1"])
+    assert small.origin == {"source": "random", "sha256": None}
 
 
 # Only where pixels change
@@ -179,18 +191,17 @@ def test_nothing_changes_outside_the_active_rectangles(extractor, random, name):
 
 
 def test_gradients_reach_the_pixels_as_through_the_whole_image(extractor, random):
-    import tensorflow as tf
-
     image, pixels = random.random((60, 75, 3), np.float32), Rectangle(20, 30, 41, 50)
     network = ActiveNetwork(extractor, image, pixels)
-    whole, patch = tf.constant(image), tf.constant(image[pixels.slices])
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch([whole, patch])
-        expected = sum(ops.sum(ops.square(f)) for f in extractor.model(to_network_input(whole)[None]).values())
-        constants = sum(float(ops.sum(ops.square(f))) for f in extractor(image).values())
-        active = sum(ops.sum(ops.square(f)) for f in network(patch).values())
-    assert float(active) < constants
-    assert_close(tape.gradient(active, patch), tape.gradient(expected, whole).numpy()[pixels.slices])
+
+    def sums(features):
+        return {layer: ops.sum(ops.square(values)) for layer, values in features.items()}
+
+    of_whole = value_and_gradient(lambda x: sums(extractor.model(to_network_input(x)[None])), image.shape)
+    of_patch = value_and_gradient(lambda x: sums(network(x)), (*pixels.shape, 3))
+    (all_features, expected), (active, found) = of_whole(as_tensor(image)), of_patch(as_tensor(image[pixels.slices]))
+    assert sum(map(float, active.values())) < sum(map(float, all_features.values()))
+    assert_close(found, np.asarray(expected)[pixels.slices])
 
 
 # Windows and tiles

@@ -2,8 +2,10 @@
 
 import os
 import struct
+import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -13,8 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from reproduce import images
-from reproduce.images import check_image, check_output, read_image, read_mask, resize, scaled_shape, to_bytes
+from reproduce.errors import InputError
+from reproduce.files import sha256, write_atomically
+from reproduce.images import arrays as image_arrays
+from reproduce.images.arrays import check_image, check_same_size, resize, scaled_shape, to_bytes
+from reproduce.images.files import check_output, read_image, read_mask, write_image
 
 HEIGHT, WIDTH = 20, 30
 BYTES = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)  # RGBA
@@ -161,7 +166,7 @@ def test_float_image_is_clipped(save):
 def test_float_image_that_is_not_finite(save, value):
     values = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
     values[3, 4, 1] = value
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(InputError, match="not finite"):
         read_image(save(values, "float.tiff"))
 
 
@@ -173,14 +178,14 @@ def test_missing_file(tmp_path, reader):
 
 @pytest.mark.parametrize("reader", [read_image, read_mask])
 def test_folder(tmp_path, reader):
-    with pytest.raises(ValueError, match="Received a folder"):
+    with pytest.raises(InputError, match="Received a folder"):
         reader(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"a text, no image", b"\x89PNG\r\n\x1a\n", bytes(1000)])
 def test_not_an_image(tmp_path, content):
     (tmp_path / "image.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"Not an image, or a damaged one: .*image.png"):
+    with pytest.raises(InputError, match=r"Not an image, or a damaged one: .*image.png"):
         read_image(tmp_path / "image.png")
 
 
@@ -190,7 +195,7 @@ def test_truncated_file(save, capfd, suffix, share):
     path = save(np.random.default_rng(4).integers(0, 256, (60, 80, 3), np.uint8), f"image{suffix}")
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match="Not an image, or a damaged one"):
+    with pytest.raises(InputError, match="Not an image, or a damaged one"):
         read_image(path)
     assert capfd.readouterr() == ("", "")  # the codecs, written in C, would have something to say
 
@@ -200,7 +205,7 @@ def test_corrupt_file(save, capfd):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="Not an image, or a damaged one"):
+    with pytest.raises(InputError, match="Not an image, or a damaged one"):
         read_image(path)
     assert capfd.readouterr() == ("", "")
 
@@ -211,9 +216,30 @@ def test_standard_error_comes_back_after_reading(save, capfd):
     assert capfd.readouterr().err == "audible"
 
 
+def test_standard_error_comes_back_after_several_threads_have_read(save, capfd):
+    """The descriptor is the whole process's: the last that wants silence gives it back."""
+    path = save(np.random.default_rng(4).integers(0, 256, (60, 80, 3), np.uint8))
+    damaged = path.with_name("damaged.png")
+    damaged.write_bytes(path.read_bytes()[:-100])
+
+    def read(number):
+        if number % 2:
+            return read_image(path)
+        with pytest.raises(InputError, match="Not an image, or a damaged one"):
+            read_image(damaged)
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(read, range(64)))
+    assert all(np.array_equal(image, images[1]) for image in images[1::2])
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"audible")
+    assert capfd.readouterr().err == "audible"
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (15, 40), (40, 15)])
 def test_too_small(save, shape):
-    with pytest.raises(ValueError, match=f"at least 16 pixels on each side. Received: {shape[1]} x {shape[0]}"):
+    with pytest.raises(InputError, match=f"at least 16 pixels on each side. Received: {shape[1]} x {shape[0]}"):
         read_image(save(np.zeros(shape, np.uint8)))
 
 
@@ -221,19 +247,74 @@ def test_smallest(save):
     assert read_image(save(np.zeros((16, 16), np.uint8))).shape == (16, 16, 3)
 
 
-def test_over_a_hundred_megapixels(tmp_path):
+@pytest.fixture
+def huge(tmp_path):
     """12000 x 9000 pixels of one bit, zeros all: 15 kB of file."""
     packed = np.zeros((9000, 1500), np.uint8)
-    path = write_png(tmp_path / "huge.png", packed, color_type=0, depth=1, width=12000)
-    with pytest.raises(ValueError, match="at most 100 megapixels"):
+    return write_png(tmp_path / "huge.png", packed, color_type=0, depth=1, width=12000)
+
+
+LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
+
+
+def execute(*arguments, **environment):
+    """Python in a process of its own, with the environment of the tests but for OpenCV's limit."""
+    inherited = {name: value for name, value in os.environ.items() if name != LIMIT}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        env=inherited | environment,
+    )
+
+
+def test_over_a_hundred_megapixels_are_refused_by_the_program_before_it_decodes_them(huge, tmp_path):
+    process = execute("-m", "reproduce", "select", huge, "--seed", "3,4", "-o", tmp_path / "out.png")
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr == f"reproduce: error: Expected an image of at most 100 megapixels: {huge}\n"
+
+
+def test_over_a_hundred_megapixels_are_refused_by_the_library_after_decoding(huge, tmp_path):
+    """OpenCV reads its limit from the environment, which is the user's: here it is as it was, or higher than ours."""
+    code = "import sys; from reproduce import read_mask; read_mask(sys.argv[1])"
+    program = ["-m", "reproduce", "select", huge, "--seed", "3,4", "-o", tmp_path / "out.png"]
+    for arguments, environment in ((["-c", code, huge], {}), (program, {LIMIT: "200000000"})):
+        process = execute(*arguments, **environment)
+        assert process.returncode != 0
+        assert f"Expected {huge} of at most 100 megapixels. Received: 12000 x 9000" in process.stderr.splitlines()[-1]
+
+
+def test_the_limit_is_a_number_of_pixels(save, monkeypatch):
+    path = save(BYTES[..., :3])
+    monkeypatch.setattr(image_arrays, "MAXIMUM_PIXELS", 30 * 20)
+    assert read_image(path).shape == (20, 30, 3)
+    monkeypatch.setattr(image_arrays, "MAXIMUM_PIXELS", 30 * 20 - 1)
+    with pytest.raises(InputError, match="Received: 30 x 20"):
         read_image(path)
 
 
-def test_over_a_hundred_megapixels_where_opencv_allows_them(save, monkeypatch):
-    """The limit is ours, too: OpenCV reads its own from the environment, which a user may have set."""
-    monkeypatch.setattr(images, "MAXIMUM_PIXELS", 30 * 20 - 1)
-    with pytest.raises(ValueError, match="Received: 30 x 20"):
-        read_image(save(BYTES[..., :3]))
+def test_only_the_program_changes_the_environment():
+    """Whoever imports the library keeps the variables of the process; what it needs, it is told."""
+    code = """
+import os, pkgutil, importlib
+import cv2, h5py, scipy.optimize, tqdm  # what they set is their own business
+before = dict(os.environ)
+import reproduce
+names = [module.name for module in pkgutil.walk_packages(reproduce.__path__, "reproduce.")]
+for name in names:
+    if name != "reproduce.__main__":
+        importlib.import_module(name)
+for name in reproduce.__all__:
+    getattr(reproduce, name)
+assert len(names) > 30, names
+assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())
+import reproduce.__main__
+changed = {name for name, value in os.environ.items() if before.get(name) != value}
+assert "OPENCV_IO_MAX_IMAGE_PIXELS" in changed and os.environ.items() >= before.items(), changed
+"""
+    process = execute("-c", code)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
 
 
 # Writing.
@@ -243,7 +324,7 @@ def test_over_a_hundred_megapixels_where_opencv_allows_them(save, monkeypatch):
 def test_eight_bits_survive_a_round_trip(tmp_path_factory, pixels):
     path = tmp_path_factory.getbasetemp() / "round_trip.png"
     image = (pixels if pixels.shape[2] == 3 else pixels[..., 0]).astype(np.float32) / 255
-    images.write_image(path, image)
+    write_image(path, image)
     again = read_image(path) if image.ndim == 3 else read_mask(path)
     np.testing.assert_array_equal(to_bytes(again), to_bytes(image))
     np.testing.assert_array_equal(to_bytes(image), pixels.squeeze(2) if image.ndim == 2 else pixels)
@@ -252,7 +333,7 @@ def test_eight_bits_survive_a_round_trip(tmp_path_factory, pixels):
 @pytest.mark.parametrize("suffix", [".png", ".PNG", ".bmp", ".tif", ".tiff"])
 @pytest.mark.parametrize("image", [COLOR, ALPHA], ids=["image", "mask"])
 def test_lossless_formats(tmp_path, suffix, image):
-    images.write_image(tmp_path / f"out{suffix}", image)
+    write_image(tmp_path / f"out{suffix}", image)
     read = read_image if image.ndim == 3 else read_mask
     np.testing.assert_allclose(read(tmp_path / f"out{suffix}"), image, atol=EPSILON)
 
@@ -260,7 +341,7 @@ def test_lossless_formats(tmp_path, suffix, image):
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
 def test_jpeg(tmp_path, suffix):
     smooth = np.linspace(0, 1, 32 * 32 * 3).reshape(32, 32, 3)
-    images.write_image(tmp_path / f"out{suffix}", smooth)
+    write_image(tmp_path / f"out{suffix}", smooth)
     np.testing.assert_allclose(read_image(tmp_path / f"out{suffix}"), smooth, atol=0.05)
 
 
@@ -271,8 +352,8 @@ def test_to_bytes_rounds_and_clips():
 
 @pytest.mark.parametrize("name", ["out", "out.txt", "out.h5", ".png", "out.exr", "out.pgm", "out.png.bak"])
 def test_unknown_suffix(tmp_path, name):
-    with pytest.raises(ValueError, match=r"Expected an output file that ends in \.png"):
-        images.write_image(tmp_path / name, COLOR)
+    with pytest.raises(InputError, match=r"Expected an output file that ends in \.png"):
+        write_image(tmp_path / name, COLOR)
     assert not list(tmp_path.iterdir())
 
 
@@ -289,7 +370,7 @@ def test_output_folder_is_a_file(tmp_path):
 
 def test_output_is_a_folder(tmp_path):
     (tmp_path / "out.png").mkdir()
-    with pytest.raises(ValueError, match="Received a folder"):
+    with pytest.raises(InputError, match="Received a folder"):
         check_output(tmp_path / "out.png")
 
 
@@ -317,7 +398,7 @@ def test_checking_an_output_leaves_no_trace(tmp_path):
 def test_writing_replaces_the_file_and_leaves_no_temporary(tmp_path):
     path = tmp_path / "out.png"
     path.write_text("an earlier result")
-    images.write_image(path, COLOR)
+    write_image(path, COLOR)
     np.testing.assert_allclose(read_image(path), COLOR, atol=EPSILON)
     assert [file.name for file in tmp_path.iterdir()] == ["out.png"]
 
@@ -332,7 +413,7 @@ def test_failed_writing_leaves_what_was_there(tmp_path, failure):
         raise failure
 
     with pytest.raises(type(failure)):
-        images.write_atomically(path, half)
+        write_atomically(path, half)
     assert [file.name for file in tmp_path.iterdir()] == ["out.png"]
     assert path.read_text() == "an earlier result"
 
@@ -344,7 +425,7 @@ def test_file_is_never_seen_half_written(tmp_path):
         temporary.write_bytes(b"whole")
         assert temporary != path and temporary.parent == path.parent and not path.exists()
 
-    images.write_atomically(path, write)
+    write_atomically(path, write)
     assert path.read_bytes() == b"whole"
 
 
@@ -352,7 +433,7 @@ def test_file_is_never_seen_half_written(tmp_path):
 def test_written_file_has_the_usual_permissions(tmp_path):
     usual, ours = tmp_path / "usual", tmp_path / "ours.png"
     usual.write_text("")
-    images.write_image(ours, COLOR)
+    write_image(ours, COLOR)
     assert ours.stat().st_mode == usual.stat().st_mode
 
 
@@ -419,20 +500,20 @@ def test_check_image_accepts_any_numbers_in_range():
     (np.zeros((0, 16, 3)), "16 x 0"),
 ])  # fmt: skip
 def test_check_image_refuses(image, received):
-    with pytest.raises(ValueError, match=f"the picture .*Received: {received}"):
+    with pytest.raises(InputError, match=f"the picture .*Received: {received}"):
         check_image(image, "the picture")
 
 
 def test_sizes_that_differ_are_both_named():
-    images.check_same_size(np.zeros((5, 7, 3)), np.zeros((5, 7)), ("a", "b"))
-    with pytest.raises(ValueError, match="background 7 x 5 and mask 5 x 7"):
-        images.check_same_size(np.zeros((5, 7, 3)), np.zeros((7, 5)), ("background", "mask"))
+    check_same_size(np.zeros((5, 7, 3)), np.zeros((5, 7)), ("a", "b"))
+    with pytest.raises(InputError, match="background 7 x 5 and mask 5 x 7"):
+        check_same_size(np.zeros((5, 7, 3)), np.zeros((7, 5)), ("background", "mask"))
 
 
 def test_sha256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert images.sha256(tmp_path / "abc") == expected
+    assert sha256(tmp_path / "abc") == expected
 
 
 # Files made by hand, because OpenCV does not write their kinds.

@@ -8,10 +8,16 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reproduce import losses
+from reproduce.losses.content import content_loss
+from reproduce.losses.gram import gram_distance, gram_matrix
+from reproduce.losses.normalization import NORMALIZATIONS
+from reproduce.losses.per_patch import patch_gram_distance
+from reproduce.losses.sliced import quantiles, sliced_wasserstein_distance, sorted_projections
+from reproduce.losses.variation import total_variation
+from reproduce.network.backend import as_tensor, ops, value_and_gradient
 
-NORMALIZATIONS = ("sum", "mean", "gatys")
-normalizations = pytest.mark.parametrize("normalization", NORMALIZATIONS)
+OF_EQUATIONS = ("sum", "mean", "gatys")  # "relative" has tests of its own
+normalizations = pytest.mark.parametrize("normalization", OF_EQUATIONS)
 
 
 def close(received, expected, tolerance=1e-5):
@@ -34,19 +40,19 @@ MASK = np.float32([[1, 0.5]])
     ],
 )
 def test_content_loss_by_hand(normalization, expected):
-    assert close(losses.content_loss(FEATURES, TARGET, MASK, 10, normalization), expected)
+    assert close(content_loss(FEATURES, TARGET, MASK, 10, NORMALIZATIONS[normalization]), expected)
 
 
 @pytest.mark.parametrize("normalization, divisor", [("sum", 1), ("mean", 1.5 * 2), ("gatys", 1.5)])
 def test_gram_matrix_by_hand(normalization, divisor):
     # Masked features (1, 2) and (1.5, 2): 1 + 2.25, 2 + 3, 4 + 4.
-    assert close(losses.gram_matrix(FEATURES, MASK, normalization), np.array([[3.25, 5], [5, 8]]) / divisor)
+    assert close(gram_matrix(FEATURES, MASK, NORMALIZATIONS[normalization]), np.array([[3.25, 5], [5, 8]]) / divisor)
 
 
 @pytest.mark.parametrize("normalization, expected", [("sum", 1 + 4 + 4 + 9), ("mean", 18 / 4), ("gatys", 18 / 16)])
 def test_gram_distance_by_hand(normalization, expected):
     gram, target = np.float32([[2, 5], [5, 8]]), np.float32([[1, 3], [3, 5]])
-    assert close(losses.gram_distance(gram, target, normalization), expected)
+    assert close(gram_distance(gram, target, NORMALIZATIONS[normalization]), expected)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,7 @@ def test_gram_distance_by_hand(normalization, expected):
 )
 def test_patch_gram_distance_by_hand(normalization, expected):
     patches, targets = np.float32([[[1, 2]], [[1, 1]]]), np.float32([[[1, 0]], [[0, 1]]])
-    assert close(losses.patch_gram_distance(patches, targets, np.float32([1, 0.5]), normalization), expected)
+    assert close(patch_gram_distance(patches, targets, np.float32([1, 0.5]), NORMALIZATIONS[normalization]), expected)
 
 
 @pytest.mark.parametrize("normalization, expected", [("sum", 4.5), ("mean", 1.5), ("gatys", 1.5)])
@@ -69,7 +75,7 @@ def test_total_variation_by_hand(normalization, expected):
     image = np.zeros((2, 3, 3), np.float32)
     image[..., 0] = [[0, 1, 3], [7, 3, 9]]
     free = np.float32([[0, 1, 0], [0, 0, 0]])  # the 1 alone, which differs by 1, 2 and 2: (1 + 4 + 4) / 2
-    assert close(losses.total_variation(image, free, normalization), expected)
+    assert close(total_variation(image, free, NORMALIZATIONS[normalization]), expected)
 
 
 @normalizations
@@ -77,19 +83,20 @@ def test_total_variation_by_hand(normalization, expected):
 def test_whole_layer_losses_match_their_twins(random, shape, normalization):
     features, target = random.normal(size=(2, *shape)).astype(np.float32)
     mask = random.random(shape[:2], np.float32)
-    found = losses.content_loss(features, target, mask, 40, normalization)
+    row = NORMALIZATIONS[normalization]
+    found = content_loss(features, target, mask, 40, row)
     assert close(found, reference.content_loss(features, target, mask, 40, normalization))
-    grams = [losses.gram_matrix(values, mask, normalization) for values in (features, target)]
+    grams = [gram_matrix(values, mask, row) for values in (features, target)]
     twins = [reference.gram_matrix(v.reshape(-1, shape[2]), mask.ravel(), normalization) for v in (features, target)]
     np.testing.assert_allclose(grams, twins, rtol=1e-5, atol=1e-5)
-    assert close(losses.gram_distance(*grams, normalization), reference.gram_distance(*twins, normalization), 1e-4)
+    assert close(gram_distance(*grams, row), reference.gram_distance(*twins, normalization), 1e-4)
 
 
 @normalizations
 def test_gram_matrix_of_a_list_of_vectors_is_that_of_the_grid(random, normalization):
     features, mask = random.random((3, 4, 5), np.float32), random.random((3, 4), np.float32)
-    as_list = losses.gram_matrix(features.reshape(12, 5), mask.ravel(), normalization)
-    np.testing.assert_allclose(as_list, losses.gram_matrix(features, mask, normalization), rtol=1e-6)
+    as_list = gram_matrix(features.reshape(12, 5), mask.ravel(), NORMALIZATIONS[normalization])
+    np.testing.assert_allclose(as_list, gram_matrix(features, mask, NORMALIZATIONS[normalization]), rtol=1e-6)
 
 
 @normalizations
@@ -98,7 +105,7 @@ def test_small_matrices_give_the_distance_of_explicit_gram_matrices(random, size
     patches, targets = random.normal(size=(2, 6, size * size, channels)).astype(np.float32)
     mask = random.random(6, np.float32)
     expected = reference.patch_gram_distance(patches, targets, mask, normalization)
-    assert close(losses.patch_gram_distance(patches, targets, mask, normalization), expected)
+    assert close(patch_gram_distance(patches, targets, mask, NORMALIZATIONS[normalization]), expected)
 
 
 @normalizations
@@ -108,35 +115,36 @@ def test_total_variation_matches_its_twin(random, free, normalization):
     masks = {"one": np.eye(5, 7) * (np.arange(7) == 4), "all": np.ones((5, 7)), "random": random.random((5, 7)) > 0.5}
     mask = masks[free].astype(np.float32)
     expected = reference.total_variation(image, mask, normalization)
-    assert close(losses.total_variation(image, mask, normalization), expected)
+    assert close(total_variation(image, mask, NORMALIZATIONS[normalization]), expected)
 
 
 @normalizations
 def test_identical_inputs_give_zero(random, normalization):
     features, mask = random.random((3, 4, 5), np.float32), random.random((3, 4), np.float32)
     patches = random.random((4, 9, 5), np.float32)
-    gram = losses.gram_matrix(features, mask, normalization)
-    assert float(losses.content_loss(features, features, mask, 12, normalization)) == 0
-    assert float(losses.gram_distance(gram, gram, normalization)) == 0
-    assert float(losses.patch_gram_distance(patches, patches, mask[0], normalization)) == pytest.approx(0, abs=1e-9)
-    assert float(losses.total_variation(np.full((4, 4, 3), 0.3), np.ones((4, 4)), normalization)) == 0
+    row = NORMALIZATIONS[normalization]
+    gram = gram_matrix(features, mask, row)
+    assert float(content_loss(features, features, mask, 12, row)) == 0
+    assert float(gram_distance(gram, gram, row)) == 0
+    assert float(patch_gram_distance(patches, patches, mask[0], row)) == pytest.approx(0, abs=1e-9)
+    assert float(total_variation(np.full((4, 4, 3), 0.3), np.ones((4, 4)), row)) == 0
 
 
 @normalizations
 def test_zero_features_give_finite_numbers(random, normalization):
     zeros, mask = np.zeros((3, 4, 5), np.float32), np.ones((3, 4), np.float32)
-    assert not np.asarray(losses.gram_matrix(zeros, mask, normalization)).any()
+    assert not np.asarray(gram_matrix(zeros, mask, NORMALIZATIONS[normalization])).any()
     patches = random.random((2, 9, 5), np.float32)
-    found = losses.patch_gram_distance(np.zeros_like(patches), patches, np.ones(2, np.float32), normalization)
+    found = patch_gram_distance(np.zeros_like(patches), patches, np.ones(2, np.float32), NORMALIZATIONS[normalization])
     expected = reference.patch_gram_distance(np.zeros_like(patches), patches, np.ones(2), normalization)
     assert close(found, expected)
 
 
 def test_one_position_and_one_channel():
     one, mask = np.full((1, 1, 1), 3, np.float32), np.float32([[0.5]])
-    assert close(losses.content_loss(one, 0 * one, mask, 1, "mean"), 4.5)
-    assert close(losses.gram_matrix(one, mask, "sum"), [[2.25]])
-    assert close(losses.gram_matrix(one, mask, "mean"), [[4.5]])
+    assert close(content_loss(one, 0 * one, mask, 1, NORMALIZATIONS["mean"]), 4.5)
+    assert close(gram_matrix(one, mask, NORMALIZATIONS["sum"]), [[2.25]])
+    assert close(gram_matrix(one, mask, NORMALIZATIONS["mean"]), [[4.5]])
 
 
 def test_positions_outside_the_mask_do_not_count(random):
@@ -144,12 +152,12 @@ def test_positions_outside_the_mask_do_not_count(random):
     mask = np.zeros((4, 4), np.float32)
     mask[1:3, 1:3] = 1
     changed = np.where(mask[..., None] > 0, features, 1e3).astype(np.float32)
-    for normalization in NORMALIZATIONS:
-        for loss in (
-            lambda f, n: losses.content_loss(f, target, mask, 16, n),
-            lambda f, n: losses.gram_matrix(f, mask, n),
-        ):
-            np.testing.assert_array_equal(loss(features, normalization), loss(changed, normalization))
+    for normalization in OF_EQUATIONS:
+        row = NORMALIZATIONS[normalization]
+        found, again = (content_loss(values, target, mask, 16, row) for values in (features, changed))
+        assert close(found, again, 1e-6)
+        grams = [gram_matrix(values, mask, row) for values in (features, changed)]
+        np.testing.assert_allclose(*grams, rtol=1e-6)
 
 
 def test_means_do_not_depend_on_the_size_of_the_image(random):
@@ -158,9 +166,10 @@ def test_means_do_not_depend_on_the_size_of_the_image(random):
     mask = random.random((4, 4), np.float32)
     twice = [np.concatenate([values, values]) for values in (features, target, mask)]
     for normalization in ("mean", "gatys"):
-        once = losses.gram_matrix(features, mask, normalization)
-        np.testing.assert_allclose(losses.gram_matrix(twice[0], twice[2], normalization), once, rtol=1e-5)
-    assert close(losses.content_loss(*twice, 32, "mean"), losses.content_loss(features, target, mask, 16, "mean"), 1e-6)
+        once = gram_matrix(features, mask, NORMALIZATIONS[normalization])
+        np.testing.assert_allclose(gram_matrix(twice[0], twice[2], NORMALIZATIONS[normalization]), once, rtol=1e-5)
+    once = content_loss(features, target, mask, 16, NORMALIZATIONS["mean"])
+    assert close(content_loss(*twice, 32, NORMALIZATIONS["mean"]), once, 1e-6)
 
 
 def test_sums_run_in_float64():
@@ -168,7 +177,7 @@ def test_sums_run_in_float64():
     features = np.full((257, 257, 1), 2.0**-13, np.float32)
     features[0, 0] = 1
     mask = np.ones((257, 257), np.float32)
-    found = losses.content_loss(features, np.zeros_like(features), mask, 1, "mean")
+    found = content_loss(features, np.zeros_like(features), mask, 1, NORMALIZATIONS["mean"])
     assert float(found) == 1 + (257**2 - 1) * 2.0**-26
 
 
@@ -180,18 +189,16 @@ def test_losses_scale_as_their_equations(factor, seed):
     features, target = random.random((2, 3, 3, 4))
     patches, targets = random.random((2, 2, 9, 4))
     mask, weights = random.random((3, 3)) + 0.1, random.random(2) + 0.1
-    for normalization in NORMALIZATIONS:
+    for row in (NORMALIZATIONS[normalization] for normalization in OF_EQUATIONS):
 
-        def content(f, n=normalization):
-            return losses.content_loss(f * features, f * target, mask, 9, n)
+        def content(f, row=row):
+            return content_loss(f * features, f * target, mask, 9, row)
 
-        def style(f, n=normalization):
-            return losses.gram_distance(
-                losses.gram_matrix(f * features, mask, n), losses.gram_matrix(f * target, mask, n), n
-            )
+        def style(f, row=row):
+            return gram_distance(gram_matrix(f * features, mask, row), gram_matrix(f * target, mask, row), row)
 
-        def patch(f, n=normalization):
-            return losses.patch_gram_distance(f * patches, f * targets, weights, n)
+        def patch(f, row=row):
+            return patch_gram_distance(f * patches, f * targets, weights, row)
 
         assert close(content(factor), factor**2 * float(content(1)))
         assert close(style(factor), factor**4 * float(style(1)))
@@ -200,37 +207,32 @@ def test_losses_scale_as_their_equations(factor, seed):
 
 def gradient_errors() -> dict[str, float]:
     """Relative error of each loss's gradient against central differences, in float64 throughout."""
-    import tensorflow as tf
-
     random = np.random.default_rng(0)
     target, features = random.normal(size=(2, 3, 4, 3))
     mask = random.random((3, 4))
     directions = random.normal(size=(3, 4))
-    projections = losses.sorted_projections(target.reshape(-1, 3), directions)
+    projections = sorted_projections(target.reshape(-1, 3), directions)
     errors = {}
-    for n in (*NORMALIZATIONS, "relative"):
-        gram = np.asarray(losses.gram_matrix(target, mask, n))
+    for normalization, row in NORMALIZATIONS.items():
+        gram = np.asarray(gram_matrix(target, mask, row))
         functions = {
-            "content": lambda x, n=n: losses.content_loss(x, target, mask, 12, n),
-            "gram": lambda x, n=n, gram=gram: losses.gram_distance(losses.gram_matrix(x, mask, n), gram, n),
-            "patch": lambda x, n=n: losses.patch_gram_distance(x, target, mask[:, 0], n),
-            "variation": lambda x, n=n: losses.total_variation(x, np.round(mask), n),
-            "sliced": lambda x: losses.sliced_wasserstein_distance(tf.reshape(x, (-1, 3)), projections, directions),
+            "content": lambda x, row=row: content_loss(x, target, mask, 12, row),
+            "gram": lambda x, row=row, gram=gram: gram_distance(gram_matrix(x, mask, row), gram, row),
+            "patch": lambda x, row=row: patch_gram_distance(x, target, mask[:, 0], row),
+            "variation": lambda x, row=row: total_variation(x, np.round(mask), row),
+            "sliced": lambda x: sliced_wasserstein_distance(ops.reshape(x, (-1, 3)), projections, directions),
         }
         for name, function in functions.items():
-            x = tf.constant(features)
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                value = function(x)
-            gradient = tape.gradient(value, x).numpy()
+            evaluate = value_and_gradient(lambda x, function=function: {"loss": function(x)}, features.shape)
+            gradient = np.asarray(evaluate(as_tensor(features))[1])
             differences, step = np.zeros_like(features), 1e-5
             for index in np.ndindex(features.shape):
                 moved = [features.copy(), features.copy()]
                 moved[0][index] += step
                 moved[1][index] -= step
-                high, low = (float(function(tf.constant(values))) for values in moved)
+                high, low = (float(function(as_tensor(values))) for values in moved)
                 differences[index] = (high - low) / (2 * step)
-            errors[f"{name} {n}"] = float(np.abs(gradient - differences).max() / np.abs(differences).max())
+            errors[f"{name} {normalization}"] = float(np.abs(gradient - differences).max() / np.abs(differences).max())
     return errors
 
 
@@ -247,40 +249,40 @@ def test_gradients_match_central_differences(errors, loss, normalization):
 
 def test_relative_style_losses_by_hand(random):
     """Twice a Gram matrix is as far from it as it is from nothing; features 2 F have a Gram matrix 4 G."""
-    gram = random.random((4, 4), np.float32)
+    gram, row = random.random((4, 4), np.float32), NORMALIZATIONS["relative"]
     patches, mask = random.random((3, 9, 5), np.float32), random.random(3).astype(np.float32)
-    assert close(losses.gram_distance(2 * gram, gram, "relative"), 1)
-    assert close(losses.patch_gram_distance(2 * patches, patches, mask, "relative"), 9)  # (4 - 1)^2
-    assert close(losses.gram_distance(gram, 0 * gram, "relative"), 1e12 * np.square(gram).sum())  # not infinite
+    assert close(gram_distance(2 * gram, gram, row), 1)
+    assert close(patch_gram_distance(2 * patches, patches, mask, row), 9)  # (4 - 1)^2
+    assert close(gram_distance(gram, 0 * gram, row), 1e12 * np.square(gram).sum())  # not infinite
 
 
 def test_relative_gradients_match_central_differences(errors):
-    for loss in ("content", "gram", "patch", "sliced"):
+    for loss in ("content", "gram", "patch", "variation", "sliced"):
         assert errors[f"{loss} relative"] < 1e-8
 
 
 def test_sliced_distance_by_hand():
     """1, 2, 3 in any order are the same set; each 1 more, they are 3 / (1 + 4 + 9) away."""
     directions, target = np.float32([[1]]), np.float32([[1, 2, 3]])
-    assert float(losses.sliced_wasserstein_distance(np.float32([[3], [1], [2]]), target, directions)) == 0
-    assert close(losses.sliced_wasserstein_distance(np.float32([[4], [2], [3]]), target, directions), 3 / 14)
+    assert float(sliced_wasserstein_distance(np.float32([[3], [1], [2]]), target, directions)) == 0
+    assert close(sliced_wasserstein_distance(np.float32([[4], [2], [3]]), target, directions), 3 / 14)
 
 
 def test_quantiles_by_hand():
     """Two samples stand for the lower and the upper half: at a quarter and at three quarters of the distribution."""
     values = np.float64([[1, 3], [0, 8]])
-    np.testing.assert_array_equal(losses.quantiles(values, 2), values)
-    np.testing.assert_allclose(losses.quantiles(values, 4), [[1, 1.5, 2.5, 3], [0, 2, 6, 8]])
-    np.testing.assert_allclose(losses.quantiles(values, 1), [[2], [4]])
-    np.testing.assert_allclose(losses.quantiles(np.float64([5]), 3), [5, 5, 5])
+    np.testing.assert_array_equal(quantiles(values, 2), values)
+    np.testing.assert_allclose(quantiles(values, 4), [[1, 1.5, 2.5, 3], [0, 2, 6, 8]])
+    np.testing.assert_allclose(quantiles(values, 1), [[2], [4]])
+    np.testing.assert_allclose(quantiles(np.float64([5]), 3), [5, 5, 5])
 
 
 def test_sliced_distance_is_the_cheapest_assignment(random):
     """Along one direction no pairing of two sets costs less than the sorted one (Heitz et al. 2021)."""
     first, second = random.normal(size=(2, 5, 3)).astype(np.float32)
     direction = np.float32([[0.6], [0], [0.8]])
-    target = losses.sorted_projections(second, direction)
+    target = sorted_projections(second, direction)
     along, other = first @ direction[:, 0], second @ direction[:, 0]
     cheapest = min(np.square(along[list(order)] - other).sum() for order in permutations(range(5)))
-    found = losses.sliced_wasserstein_distance(first, target, direction)
+    found = sliced_wasserstein_distance(first, target, direction)
     assert close(found, cheapest / np.square(other).sum())

@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from reproduce.architecture import LAYERS, Rectangle, feature_shape, operations_until, reach
-from reproduce.masks import bounding_box, check_mask, feather, grow, masks_at_layers, select
+from reproduce.errors import InputError
+from reproduce.images.geometry import Rectangle
+from reproduce.images.masks import bounding_box, check_mask, feather, grow, select
+from reproduce.network.architecture import LAYERS, feature_shape, operations_until, reach
+from reproduce.network.mask_pyramid import masks_at_layers
 
 MODES = ("convolve", "area", "max")
 EPSILON = 1e-6
@@ -91,7 +94,7 @@ def test_select_leaves_the_image_alone():
 
 @pytest.mark.parametrize("seed", [(-1, 0), (0, -1), (30, 5), (5, 20), (-0.5, 3), (float("nan"), 3), (1e9, 3)])
 def test_seed_outside(seed):
-    with pytest.raises(ValueError, match=r"Expected seeds inside the image of 30 x 20 pixels. Received: "):
+    with pytest.raises(InputError, match=r"Expected seeds inside the image of 30 x 20 pixels. Received: "):
         select(np.zeros((20, 30, 3), np.float32), [(3, 3), seed])
 
 
@@ -101,12 +104,12 @@ def test_seed_in_the_last_pixel():
 
 @pytest.mark.parametrize("tolerance", [-0.01, 1.01, float("nan"), float("inf")])
 def test_tolerance_out_of_range(tolerance):
-    with pytest.raises(ValueError, match="Expected a tolerance in"):
+    with pytest.raises(InputError, match="Expected a tolerance in"):
         select(np.zeros((20, 30, 3), np.float32), [(0, 0)], tolerance)
 
 
 def test_no_seed():
-    with pytest.raises(ValueError, match="at least one seed"):
+    with pytest.raises(InputError, match="at least one seed"):
         select(np.zeros((20, 30, 3), np.float32), [])
 
 
@@ -172,7 +175,7 @@ def test_no_feather():
 
 @pytest.mark.parametrize("sigma", [-1, float("nan"), float("inf")])
 def test_impossible_feather(sigma):
-    with pytest.raises(ValueError, match="Expected a feather of 0 or more pixels"):
+    with pytest.raises(InputError, match="Expected a feather of 0 or more pixels"):
         feather(np.ones((20, 30), np.float32), sigma)
 
 
@@ -268,7 +271,7 @@ def test_mask_stays_within_what_the_free_pixels_reach(data, mode, shape):
 
 
 def test_masks_of_unknown_layers():
-    with pytest.raises(ValueError, match="Expected a layer of VGG-19"):
+    with pytest.raises(InputError, match="Expected a layer of VGG-19"):
         masks_at_layers(np.ones((32, 32), np.float32), ["conv4_1"], "area")
 
 
@@ -280,7 +283,7 @@ def test_bounding_box():
     mask[3, 7] = mask[11, 5] = 1e-6
     assert bounding_box(mask) == Rectangle(3, 5, 12, 8)
     assert bounding_box(np.ones((20, 30))) == Rectangle(0, 0, 20, 30)
-    with pytest.raises(ValueError, match="empty mask"):
+    with pytest.raises(InputError, match="empty mask"):
         bounding_box(np.zeros((20, 30)))
 
 
@@ -303,7 +306,7 @@ def test_check_mask_accepts():
     (np.zeros((0, 30)), r"\(0, 30\)"),
 ])  # fmt: skip
 def test_check_mask_refuses(mask, received):
-    with pytest.raises(ValueError, match=f"Expected a mask .*Received: .*{received}"):
+    with pytest.raises(InputError, match=f"Expected a mask .*Received: .*{received}"):
         check_mask(mask)
 
 

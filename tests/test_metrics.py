@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from reproduce import metrics
+from reproduce.errors import InputError
 
 SIDE = 96
 
@@ -374,7 +375,7 @@ def test_sizes_that_do_not_match(wrong, painting, naive):
         "reference": naive,
     }
     case[wrong] = case[wrong][:, :-16]
-    with pytest.raises(ValueError, match=r"same size.*80 x 96"):
+    with pytest.raises(InputError, match=r"same size.*80 x 96"):
         result, references = case.pop("result"), {"first pass": case.pop("reference")}
         metrics.Judge(**case, references=references, extractor=fake_extractor)(result)
 
@@ -394,5 +395,5 @@ def test_sizes_that_do_not_match(wrong, painting, naive):
 def test_what_is_no_image_or_mask(argument, value, message, painting, naive):
     case = {"painting": painting, "naive": naive, "mask": MASK, "grown_mask": GROWN, "result": naive, argument: value}
     result = case.pop("result")
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         metrics.Judge(**case, extractor=fake_extractor)(result)

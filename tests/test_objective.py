@@ -1,21 +1,25 @@
 """The objective against a naive one on the whole canvas, and its gradient against differences of its values."""
 
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
-import keras
 import numpy as np
 import pytest
 import reference
 
-from reproduce import objective
-from reproduce.architecture import stride
-from reproduce.features import Extractor
-from reproduce.objective import Objective, Problem
-from reproduce.settings import PAPER, REFINED
+from reproduce.errors import InputError
+from reproduce.images.masks import bounding_box
+from reproduce.network import features as network_features
+from reproduce.network.architecture import reach, stride
+from reproduce.network.backend import as_tensor, keras, ops, value_and_gradient
+from reproduce.network.features import Extractor
+from reproduce.presets import PAPER, REFINED
+from reproduce.settings import change
+from reproduce.solving import objective
+from reproduce.solving.objective import Objective, Problem, Style
 
 # Two layers, so that the twins stay quick; every term has a weight that lets it be seen.
-SMALL = replace(
+SMALL = change(
     PAPER,
     style_layers=("block3_conv1", "block4_conv1"),
     content_layers=("block4_conv1",),
@@ -35,21 +39,33 @@ def soft_disc(shape, center, radius):
     return np.clip((radius + 1 - distance) / 3, 0, 1).astype(np.float32)
 
 
-def random_problem(mask, style_shape=(52, 57), seed=0):
-    """Three unrelated images; the start differs from the content everywhere, under the mask or not."""
+def random_problem(mask, style_shape=(52, 57), seed=0, free=None, style_masks=None):
+    """Unrelated images; the start differs from the content everywhere, free or not.
+
+    Without `free` the mask's pixels are free; without `style_masks` one style counts as much as the content.
+    """
     random = np.random.default_rng(seed)
     content, start = random.random((2, *mask.shape, 3), np.float32)
-    return Problem(content, random.random((*style_shape, 3), np.float32), start, mask)
+    masks = [mask] if style_masks is None else style_masks
+    styles = tuple(Style(random.random((*style_shape, 3), np.float32), of_style) for of_style in masks)
+    return Problem(content, styles, start, mask, mask > 0 if free is None else free)
 
 
 INSIDE = soft_disc((61, 75), (33, 40), 11)
+LEFT = INSIDE * (np.arange(75) < 38).astype(np.float32)
+WIDER = soft_disc((61, 75), (33, 40), 16)
+NARROWER = soft_disc((61, 75), (33, 37), 6)
 PROBLEMS = {
-    "inside": INSIDE,
-    "top left": soft_disc((61, 75), (3, 5), 9),
-    "bottom right": soft_disc((61, 75), (60, 71), 12),
-    "two parts": np.maximum(soft_disc((61, 75), (30, 0), 8), soft_disc((61, 75), (12, 60), 6)),
-    "whole": np.ones((49, 64), np.float32),
-    "window": soft_disc((122, 143), (60, 79), 4),
+    "inside": random_problem(INSIDE),
+    "top left": random_problem(soft_disc((61, 75), (3, 5), 9)),
+    "bottom right": random_problem(soft_disc((61, 75), (60, 71), 12)),
+    "two parts": random_problem(np.maximum(soft_disc((61, 75), (30, 0), 8), soft_disc((61, 75), (12, 60), 6))),
+    "whole": random_problem(np.ones((49, 64), np.float32)),
+    "window": random_problem(soft_disc((122, 143), (60, 79), 4)),
+    "two styles": random_problem(INSIDE, style_masks=(LEFT, INSIDE - LEFT)),
+    "free within the mask": random_problem(WIDER, free=INSIDE > 0),
+    "free beyond the mask": random_problem(NARROWER, free=INSIDE > 0),
+    "masks of their own": random_problem(NARROWER, free=INSIDE > 0, style_masks=(WIDER, LEFT)),
 }
 SHALLOW = {"style_layers": ("block3_conv1",), "content_layers": ("block3_conv1",)}
 CASES = {
@@ -86,12 +102,12 @@ CASES |= {
 CASES |= {
     "the paper's layers": (
         "two parts",
-        {"style_layers": PAPER.style_layers, "content_layers": ("block3_conv1", "block4_conv1")},
+        {"style_layers": PAPER.style.style_layers, "content_layers": ("block3_conv1", "block4_conv1")},
     ),
     "the refined layers": (
         "bottom right",
         {
-            "style_layers": REFINED.style_layers,
+            "style_layers": REFINED.style.style_layers,
             "style_loss": "sliced",
             "normalization": "relative",
             "match_once": True,
@@ -99,6 +115,12 @@ CASES |= {
         },
     ),
     **{f"window {style_loss}": ("window", SHALLOW | {"style_loss": style_loss}) for style_loss in STYLE_LOSSES},
+    **{
+        f"{place} {style_loss}": (place, SHALLOW | {"style_loss": style_loss, "normalization": normalization})
+        for place in ("two styles", "free within the mask", "free beyond the mask", "masks of their own")
+        for style_loss, normalization in zip(STYLE_LOSSES, ("mean", "gatys", "sum", "relative"))
+    },
+    "two styles at two layers": ("two styles", {}),
     "average pooling": ("inside", {"pooling": "average"}),
     "patches of 1": ("top left", {"patch_size": 1, "style_loss": "per_patch"}),
     "patches of 5": ("bottom right", {"patch_size": 5, "style_loss": "per_patch"}),
@@ -115,183 +137,196 @@ def network(layers, pooling="max", width=0.05):
 def case(name):
     """The problem, a small random network and the settings of one of `CASES`."""
     place, changes = CASES[name]
-    settings = replace(SMALL, **changes)
-    return random_problem(PROBLEMS[place]), network(settings.layers, settings.pooling), settings
+    settings = change(SMALL, **changes)
+    return PROBLEMS[place], network(settings.layers, settings.network.pooling), settings
 
 
 # The naive objective: every equation as it is written, on all pixels, nothing precomputed but the matches.
 
 
 class Naive:
-    """Terms of the loss for a whole image (H, W, 3), in TensorFlow."""
+    """Terms of the loss for a whole image (H, W, 3)."""
 
     def __init__(self, problem, extractor, settings):
         self.problem, self.extractor, self.settings = problem, extractor, settings
-        self.masks = reference.mask_pyramid(problem.mask, settings.layers, settings.mask_mode)
-        self.content, self.style = self.features(problem.content), self.features(problem.style)
-        queries = self.content if problem.query is None else self.features(problem.query)
-        self.matches = {}
-        if settings.style_weight and settings.style_loss != "gram":
-            for layer in settings.style_layers:
-                query, painting = queries[layer].numpy(), self.style[layer].numpy()
-                self.matches[layer] = reference.nearest_patches(
-                    query, self.masks[layer] > 0, painting, settings.patch_size
-                )[1]
+        self.normalization = settings.weighing.normalization
+        self.content = self.features_of(problem.content)
+        self.mask = self.masks_of(problem.mask)
+        self.styles = [NaiveStyle(self, style) for style in problem.styles]
 
     def features(self, image):
-        import tensorflow as tf
-
-        image = tf.cast(image, keras.config.floatx())
+        image = ops.cast(image, keras.config.floatx())
         outputs = self.extractor.model(image[None, ..., ::-1] * 255 - np.array([103.939, 116.779, 123.68]))
         return {layer: values[0] for layer, values in outputs.items()}
 
+    def features_of(self, image):
+        return {layer: ops.convert_to_numpy(values) for layer, values in self.features(image).items()}
+
+    def masks_of(self, mask):
+        """A mask at each layer: 0 beyond what the rectangle of free pixels reaches, where nothing can change."""
+        masks = reference.mask_pyramid(mask, self.settings.layers, self.settings.mask.mask_mode)
+        pixels = bounding_box(self.problem.free)
+        for layer, at_layer in masks.items():
+            within = reach(pixels, mask.shape, layer).slices
+            masks[layer] = np.zeros_like(at_layer)
+            masks[layer][within] = at_layer[within]
+        return masks
+
     def terms(self, image):
-        settings, features, terms = self.settings, self.features(image), {}
-        style = {"gram": self.gram_term, "matched": self.matched_term, "per_patch": self.patch_term}
-        style["sliced"] = self.sliced_term
-        for layer in settings.content_layers if settings.content_weight else ():
-            weight = settings.content_weight / len(settings.content_layers)
+        features, terms = self.features(image), {}
+        content, style = self.settings.content, self.settings.style
+        for layer in content.content_layers if content.content_weight else ():
+            weight = content.content_weight / len(content.content_layers)
             terms[f"content {layer}"] = weight * self.content_term(layer, features[layer])
-        for layer in settings.style_layers if settings.style_weight else ():
-            shared = settings.normalization in ("gatys", "relative")
-            weight = settings.style_weight / (len(settings.style_layers) if shared else 1)
-            terms[f"style {layer}"] = weight * style[settings.style_loss](layer, features[layer])
-        if settings.tv_weight:
-            terms["total variation"] = settings.tv_weight * self.variation_term(image)
+        for number, of_style in enumerate(self.styles, start=1):
+            name = "style" if len(self.styles) == 1 else f"style {number}"
+            for layer in style.style_layers if style.style_weight else ():
+                shared = self.normalization in ("gatys", "relative")
+                weight = style.style_weight / (len(style.style_layers) if shared else 1)
+                terms[f"{name} {layer}"] = weight * of_style.term(layer, features[layer])
+        if self.settings.variation.tv_weight:
+            terms["total variation"] = self.settings.variation.tv_weight * self.variation_term(image)
         return terms
 
     def content_term(self, layer, features):
-        squares = sum_of((features - self.content[layer]) ** 2 * self.mask(layer)[..., None])
+        squares = sum_of((features - self.content[layer]) ** 2 * cast(self.mask[layer])[..., None])
         size = np.prod(features.shape)
-        if self.settings.normalization == "relative":
-            return squares / sum_of(self.content[layer] ** 2 * self.mask(layer)[..., None])
-        return squares / size if self.settings.normalization == "mean" else squares / 2
+        if self.normalization == "relative":
+            return squares / sum_of(self.content[layer] ** 2 * cast(self.mask[layer])[..., None])
+        return squares / size if self.normalization == "mean" else squares / 2
+
+    def variation_term(self, image):
+        if self.normalization == "relative":
+            own = np.mean([own_variation(style.image.astype(np.float64)) for style in self.problem.styles])
+            return self.mean_variation(image) / own
+        return self.mean_variation(image)
+
+    def mean_variation(self, image):
+        free = self.problem.free
+        rows = sum_of((image[1:] - image[:-1]) ** 2 * cast(free[1:] | free[:-1])[..., None])
+        columns = sum_of((image[:, 1:] - image[:, :-1]) ** 2 * cast(free[:, 1:] | free[:, :-1])[..., None])
+        return (rows + columns) / 2 / (1 if self.normalization == "sum" else free.sum() * 3)
+
+    def start(self):
+        """The first image: only free pixels are the start's."""
+        return np.where(self.problem.free[..., None], self.problem.start, self.problem.content)
+
+    def value_and_gradient(self, image):
+        """Terms, and the gradient of their sum at the free pixels."""
+        terms, gradient = value_and_gradient(self.terms, image.shape)(as_tensor(image))
+        of_free = ops.convert_to_numpy(gradient)[self.problem.free].ravel()
+        return {name: float(value) for name, value in terms.items()}, of_free
+
+
+class NaiveStyle:
+    """The style terms of one style."""
+
+    def __init__(self, whole, style):
+        self.settings, self.normalization = whole.settings, whole.normalization
+        self.masks, self.painting = whole.masks_of(style.mask), whole.features_of(style.image)
+        queries = whole.content if whole.problem.query is None else whole.features_of(whole.problem.query)
+        self.matches = {}
+        if self.settings.style.style_weight and self.settings.style_loss != "gram":
+            for layer in self.settings.style.style_layers:
+                self.matches[layer] = reference.nearest_patches(
+                    queries[layer], self.masks[layer] > 0, self.painting[layer], self.settings.style.patch_size
+                )[1]
+
+    def term(self, layer, features):
+        terms = {"gram": self.gram_term, "matched": self.matched_term, "per_patch": self.patch_term}
+        return (terms | {"sliced": self.sliced_term})[self.settings.style_loss](layer, features)
 
     def gram_term(self, layer, features):
         """The style image's Gram matrix for one position, for as many positions as the mask's squares come to."""
-        style = flat(self.style[layer])
-        target = transpose(style) @ style / len(style) * (self.masks[layer] ** 2).sum() / self.gram_size(layer)
-        return self.distance(self.gram(layer, features), target)
+        style = self.painting[layer].reshape(-1, features.shape[2])
+        target = style.T @ style / len(style) * (self.masks[layer] ** 2).sum() / self.gram_size(layer)
+        return self.distance(self.gram(layer, features), cast(target))
 
     def matched_term(self, layer, features):
         vectors = np.zeros(features.shape)
         for place, match in zip(np.argwhere(self.masks[layer] > 0), self.matches[layer]):
-            vectors[tuple(place)] = self.style[layer].numpy()[tuple(match)]
+            vectors[tuple(place)] = self.painting[layer][tuple(match)]
         return self.distance(self.gram(layer, features), self.gram(layer, cast(vectors)))
 
     def patch_term(self, layer, features):
-        import tensorflow as tf
-
-        mask, size = self.masks[layer], self.settings.patch_size
+        mask, size = self.masks[layer], self.settings.style.patch_size
         places, radius, channels = np.argwhere(mask > 0), size // 2, features.shape[2]
-        padded = tf.pad(features * self.mask(layer)[..., None], [[radius, radius], [radius, radius], [0, 0]])
-        patches = tf.stack([flat(padded[row : row + size, column : column + size]) for row, column in places])
-        painting = self.style[layer].numpy()
+        padded = ops.pad(features * cast(mask)[..., None], [[radius, radius], [radius, radius], [0, 0]])
+        number = np.arange(np.prod(padded.shape[:2])).reshape(padded.shape[:2])
+        cells = [number[row : row + size, column : column + size].ravel() for row, column in places]
+        patches = ops.take(flat(padded), np.stack(cells), axis=0)
         targets = [
-            reference.patch_at(painting, *match, size) * reference.patch_at(mask[..., None], *place, size)
+            reference.patch_at(self.painting[layer], *match, size) * reference.patch_at(mask[..., None], *place, size)
             for place, match in zip(places, self.matches[layer])
         ]
-        grams = [tf.einsum("pki,pkj->pij", values, values) for values in (patches, cast(np.stack(targets)))]
-        distances = tf.reduce_sum((grams[0] - grams[1]) ** 2, axis=(1, 2)) * cast(mask[mask > 0])
-        gram_size = {"sum": 1, "mean": size**2 * channels, "gatys": size**2}.get(self.settings.normalization, 1)
-        if self.settings.normalization == "relative":
-            return sum_of(distances) / sum_of(tf.reduce_sum(grams[1] ** 2, axis=(1, 2)) * cast(mask[mask > 0]))
+        grams = [ops.einsum("pki,pkj->pij", values, values) for values in (patches, cast(np.stack(targets)))]
+        distances = ops.sum((grams[0] - grams[1]) ** 2, axis=(1, 2)) * cast(mask[mask > 0])
+        gram_size = {"sum": 1, "mean": size**2 * channels, "gatys": size**2}.get(self.normalization, 1)
+        if self.normalization == "relative":
+            return sum_of(distances) / sum_of(ops.sum(grams[1] ** 2, axis=(1, 2)) * cast(mask[mask > 0]))
         total = sum_of(distances) / gram_size**2 / self.entries(channels)
-        return total if self.settings.normalization == "sum" else total / mask.sum()
+        return total if self.normalization == "sum" else total / mask.sum()
 
     def sliced_term(self, layer, features):
         """Each cell's target lies in the match of the deep cell above it; sorted along random directions.
 
         Each once, and others from anywhere, where the settings say so; the sets are then compared by their quantiles.
         """
-        deepest = self.settings.style_layers[-1]
+        style, seed = self.settings.style, self.settings.solver.seed
+        deepest = style.style_layers[-1]
         match_of = dict(zip(map(tuple, np.argwhere(self.masks[deepest] > 0)), self.matches[deepest]))
         factor, chosen, places = stride(deepest) // stride(layer), [], []
         for place in np.argwhere(self.masks[layer] >= min(np.nextafter(0.5, 1), self.masks[layer].max())):
             if tuple(place // factor) in match_of:
-                chosen.append(features[tuple(place)])
+                chosen.append(np.ravel_multi_index(place, features.shape[:2]))
                 places.append(tuple(match_of[tuple(place // factor)] * factor + place % factor))
-        style = self.style[layer].numpy()
-        if self.settings.match_once:
+        painting = self.painting[layer]
+        if style.match_once:
             places = sorted(set(places))
-        count = round(self.settings.beyond_matches * len(places))
-        others = np.random.default_rng(self.settings.seed).integers(0, style.shape[:2], (count, 2))
-        targets = np.stack([style[tuple(place)] for place in [*places, *others]])
+        count = round(style.beyond_matches * len(places))
+        others = np.random.default_rng(seed).integers(0, painting.shape[:2], (count, 2))
+        targets = np.stack([painting[tuple(place)] for place in [*places, *others]])
         number = max(32, min(128, 2**20 // len(chosen)))
-        directions = np.random.default_rng(self.settings.seed).standard_normal((features.shape[2], number))
-        directions = cast(directions / np.linalg.norm(directions, axis=0))
-        target = np.sort(targets @ directions.numpy(), axis=0)
+        directions = np.random.default_rng(seed).standard_normal((features.shape[2], number))
+        directions = (directions / np.linalg.norm(directions, axis=0)).astype(keras.config.floatx())
+        target = np.sort(targets @ directions, axis=0)
         levels, known = ((np.arange(n) + 0.5) / n for n in (len(chosen), len(targets)))
         target = np.stack([np.interp(levels, known, column) for column in target.T], axis=1)
-        along = keras.ops.sort(keras.ops.stack(chosen) @ directions, axis=0)
+        along = ops.sort(ops.take(flat(features), chosen, axis=0) @ cast(directions), axis=0)
         return sum_of((along - cast(target)) ** 2) / sum_of(cast(target) ** 2)
 
-    def variation_term(self, image):
-        if self.settings.normalization == "relative":
-            style = self.problem.style.astype(np.float64)
-            squares = np.square(np.diff(style, axis=0)).sum() + np.square(np.diff(style, axis=1)).sum()
-            return self.mean_variation(image) / (squares / 2 / style.size)
-        return self.mean_variation(image)
-
-    def mean_variation(self, image):
-        free = self.problem.mask > 0
-        rows = sum_of((image[1:] - image[:-1]) ** 2 * cast(free[1:] | free[:-1])[..., None])
-        columns = sum_of((image[:, 1:] - image[:, :-1]) ** 2 * cast(free[:, 1:] | free[:, :-1])[..., None])
-        return (rows + columns) / 2 / (1 if self.settings.normalization == "sum" else free.sum() * 3)
-
-    def mask(self, layer):
-        return cast(self.masks[layer])
-
     def gram(self, layer, features):
-        masked = flat(features * self.mask(layer)[..., None])
-        return transpose(masked) @ masked / self.gram_size(layer)
+        masked = flat(features * cast(self.masks[layer])[..., None])
+        return ops.transpose(masked) @ masked / self.gram_size(layer)
 
     def gram_size(self, layer):
-        total = self.masks[layer].sum()
-        channels = self.style[layer].shape[2]
-        return {"sum": 1, "mean": total * channels, "gatys": total, "relative": total}[self.settings.normalization]
+        total, channels = self.masks[layer].sum(), self.painting[layer].shape[2]
+        return {"sum": 1, "mean": total * channels, "gatys": total, "relative": total}[self.normalization]
 
     def distance(self, gram, target):
-        if self.settings.normalization == "relative":
+        if self.normalization == "relative":
             return sum_of((gram - target) ** 2) / sum_of(target**2)
-        return sum_of((gram - target) ** 2) / self.entries(len(gram))
+        return sum_of((gram - target) ** 2) / self.entries(gram.shape[0])
 
     def entries(self, channels):
-        return {"sum": 1, "mean": channels**2, "gatys": 4 * channels**2}[self.settings.normalization]
+        return {"sum": 1, "mean": channels**2, "gatys": 4 * channels**2}[self.normalization]
 
-    def start(self):
-        """The first image: only pixels under the mask are the start's."""
-        return np.where(self.problem.mask[..., None] > 0, self.problem.start, self.problem.content)
 
-    def value_and_gradient(self, image):
-        """Terms, and the gradient of their sum at the free pixels."""
-        import tensorflow as tf
-
-        image = tf.constant(image, keras.config.floatx())
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            terms = self.terms(image)
-            loss = sum(terms.values())
-        gradient = tape.gradient(loss, image).numpy()
-        return {name: float(value) for name, value in terms.items()}, gradient[self.problem.mask > 0].ravel()
+def own_variation(image):
+    """Half the squared differences of neighbours, but for a mean over pixels and channels."""
+    return (np.square(np.diff(image, axis=0)).sum() + np.square(np.diff(image, axis=1)).sum()) / 2 / image.size
 
 
 def cast(values):
-    import tensorflow as tf
-
-    return tf.constant(values, keras.config.floatx())
+    return as_tensor(np.asarray(values))
 
 
 def flat(features):
-    return keras.ops.reshape(features, (-1, features.shape[-1]))
-
-
-def transpose(matrix):
-    return keras.ops.transpose(matrix)
+    return ops.reshape(features, (-1, features.shape[-1]))
 
 
 def sum_of(values):
-    return keras.ops.sum(keras.ops.cast(values, "float64"))
+    return ops.sum(ops.cast(values, "float64"))
 
 
 def compare(name):
@@ -359,7 +394,7 @@ def test_another_image_can_be_matched():
     assert terms == pytest.approx(expected, rel=1e-5)
     first = Objective(problem, extractor, settings)
     before = first(first.start)[2]
-    assert terms["content block4_conv1"] == before["content block4_conv1"]
+    assert terms["content block4_conv1"] == pytest.approx(before["content block4_conv1"], rel=1e-6)
     assert terms["style block3_conv1"] < before["style block3_conv1"]
 
 
@@ -367,17 +402,17 @@ def test_another_image_can_be_matched():
 @pytest.mark.parametrize("style_loss", ["matched", "per_patch", "gram"])
 def test_the_naive_objective_is_made_of_the_twins(style_loss, normalization):
     """Who checks the checker: the same terms from the NumPy twins of the equations alone."""
-    settings = replace(SMALL, style_loss=style_loss, normalization=normalization, style_layers=("block3_conv1",))
+    settings = change(SMALL, style_loss=style_loss, normalization=normalization, style_layers=("block3_conv1",))
     problem = random_problem(soft_disc((33, 35), (15, 17), 5), (30, 28))
     naive = Naive(problem, network(settings.layers, width=0.02), settings)
     image = naive.start()
-    features = {layer: values.numpy() for layer, values in naive.features(image).items()}
-    layer, free = "block3_conv1", problem.mask > 0
-    mask = naive.masks[layer]
+    features, of_style = naive.features_of(image), naive.styles[0]
+    layer, free = "block3_conv1", problem.free
+    mask = of_style.masks[layer]
     places = mask > 0
-    painting = naive.style[layer].numpy()
+    painting = of_style.painting[layer]
     gram = reference.gram_matrix(features[layer][places], mask[places], normalization)
-    matches = naive.matches.get(layer, np.zeros((0, 2), int))
+    matches = of_style.matches.get(layer, np.zeros((0, 2), int))
     if style_loss == "gram":
         whole = reference.gram_matrix(painting.reshape(-1, painting.shape[2]), np.ones(painting[..., 0].size), "sum")
         divisor = {"sum": 1, "mean": mask.sum() * len(gram), "gatys": mask.sum()}[normalization]
@@ -392,7 +427,7 @@ def test_the_naive_objective_is_made_of_the_twins(style_loss, normalization):
         weights = reference.all_patches(mask[..., None], 3)[places.ravel()]
         targets = np.stack([reference.patch_at(painting, *match, 3) for match in matches]) * weights
         style = reference.patch_gram_distance(patches, targets, mask[places], normalization)
-    of_content = features["block4_conv1"], naive.content["block4_conv1"].numpy(), naive.masks["block4_conv1"]
+    of_content = features["block4_conv1"], naive.content["block4_conv1"], naive.mask["block4_conv1"]
     content = reference.content_loss(*of_content, 4 * 4, normalization)
     variation = reference.total_variation(image, free, normalization)
     expected = {"content block4_conv1": 0.3 * content, f"style {layer}": style, "total variation": 0.02 * variation}
@@ -407,10 +442,10 @@ def extractor():
     return network(SMALL.layers)
 
 
-def test_only_pixels_under_the_mask_are_variables(extractor):
+def test_only_free_pixels_are_variables(extractor):
     problem = random_problem(INSIDE)
     found = Objective(problem, extractor, SMALL)
-    free = problem.mask > 0
+    free = problem.free
     assert found.start.dtype == np.float64 and found.start.shape == (3 * free.sum(),)
     np.testing.assert_array_equal(found.start, problem.start[free].ravel())
     gradient = found(found.start)[1]
@@ -420,7 +455,7 @@ def test_only_pixels_under_the_mask_are_variables(extractor):
 def test_other_pixels_are_the_contents_whatever_the_start(extractor):
     """Also those between the object's outline and its bounding box."""
     problem = random_problem(INSIDE)
-    outside = problem.mask[..., None] == 0
+    outside = ~problem.free[..., None]
     other = replace(problem, start=np.where(outside, 0.123, problem.start).astype(np.float32))
     first, second = (Objective(p, extractor, SMALL) for p in (problem, other))
     one, two = first(first.start), second(second.start)
@@ -428,12 +463,15 @@ def test_other_pixels_are_the_contents_whatever_the_start(extractor):
     np.testing.assert_allclose(one[1], two[1], rtol=1e-4, atol=1e-6 * np.abs(one[1]).max())
 
 
-@pytest.mark.parametrize("place", ["inside", "bottom right", "two parts"])
+@pytest.mark.parametrize(
+    "place", ["inside", "bottom right", "two parts", "free within the mask", "free beyond the mask"]
+)
 def test_the_image_leaves_other_pixels_to_the_bit(extractor, place):
-    problem = random_problem(PROBLEMS[place])
+    """Also those that a mask covers but that are not free, and those that are free but that no mask covers."""
+    problem = PROBLEMS[place]
     found = Objective(problem, extractor, SMALL)
     x = np.random.default_rng(0).uniform(-0.5, 1.5, found.start.size)
-    image, free = found.image(x), problem.mask > 0
+    image, free = found.image(x), problem.free
     assert image.dtype == np.float32
     np.testing.assert_array_equal(image[~free], problem.content[~free])
     np.testing.assert_array_equal(image[free].ravel(), np.clip(x, 0, 1).astype(np.float32))
@@ -452,7 +490,8 @@ def test_evaluations_do_not_remember_each_other(extractor):
 
 def test_the_problems_arrays_are_not_written_to(extractor):
     problem = random_problem(INSIDE)
-    arrays = [getattr(problem, name) for name in ("content", "style", "start", "mask")]
+    arrays = [getattr(problem, name) for name in ("content", "start", "mask", "free")]
+    arrays += [array for style in problem.styles for array in style]
     copies = [array.copy() for array in arrays]
     found = Objective(problem, extractor, SMALL)
     found(found.start + 0.1)
@@ -464,14 +503,18 @@ def test_the_problems_arrays_are_not_written_to(extractor):
 @pytest.mark.parametrize("style_loss", STYLE_LOSSES)
 def test_style_terms_do_not_depend_on_the_canvas(extractor, style_loss):
     """The same object and surroundings, far from the borders of a small and of a large canvas."""
-    settings = replace(SMALL, style_loss=style_loss)
+    settings = change(SMALL, style_loss=style_loss)
     random = np.random.default_rng(0)
     canvas, start = random.random((2, 304, 288, 3), np.float32)
     mask = soft_disc((304, 288), (150, 145), 7)
     style = random.random((48, 48, 3), np.float32)
     inner = (slice(48, 256), slice(32, 240))  # on the pooling grid
-    large = Objective(Problem(canvas, style, start, mask), extractor, settings)
-    small = Objective(Problem(canvas[inner], style, start[inner], mask[inner]), extractor, settings)
+    large, small = (
+        Objective(
+            Problem(canvas[at], (Style(style, mask[at]),), start[at], mask[at], mask[at] > 0), extractor, settings
+        )
+        for at in ((slice(None), slice(None)), inner)
+    )
     of_large, of_small = large(large.start)[2], small(small.start)[2]
     # The content term is a mean over the positions of the whole canvas.
     of_small["content block4_conv1"] *= (208 // 8) ** 2 / ((304 // 8) * (288 // 8))
@@ -496,11 +539,11 @@ def test_the_network_runs_on_no_more_than_a_window(monkeypatch):
 def test_a_painting_in_tiles_gives_the_same_terms(extractor, monkeypatch):
     problem = random_problem(INSIDE, style_shape=(69, 98))
     for style_loss in STYLE_LOSSES:
-        settings = replace(SMALL, style_loss=style_loss)
+        settings = change(SMALL, style_loss=style_loss)
         whole = Objective(problem, extractor, settings)
         shares = []
         with monkeypatch.context() as patched:
-            patched.setattr(objective, "painting_tiles", partial(objective.painting_tiles, side=32))
+            patched.setattr(network_features, "TILE_SIDE", 32)
             tiled = Objective(problem, extractor, settings, lambda stage, share, to=shares: to.append((stage, share)))
         assert tiled(tiled.start)[2] == pytest.approx(whole(whole.start)[2], rel=1e-5)
         assert len(shares) >= 2 * 3 and shares == sorted(shares) and shares[-1][1] == 1
@@ -508,7 +551,7 @@ def test_a_painting_in_tiles_gives_the_same_terms(extractor, monkeypatch):
 
 def test_the_content_term_is_zero_at_the_content(extractor):
     problem = random_problem(INSIDE)
-    found = Objective(replace(problem, start=problem.content), extractor, replace(SMALL, style_weight=0.0, tv_weight=0))
+    found = Objective(replace(problem, start=problem.content), extractor, change(SMALL, style_weight=0.0, tv_weight=0))
     loss, gradient, terms = found(found.start)
     assert list(terms) == ["content block4_conv1"]
     assert loss == pytest.approx(0, abs=1e-8) and np.abs(gradient).max() < 1e-4
@@ -517,42 +560,126 @@ def test_the_content_term_is_zero_at_the_content(extractor):
 def test_an_object_made_of_the_painting_has_no_style_loss(extractor):
     """The content matches itself patch by patch, so nothing is left to change."""
     problem = random_problem(INSIDE)
-    problem = replace(problem, style=problem.content, start=problem.content)
+    problem = replace(problem, styles=(Style(problem.content, problem.mask),), start=problem.content)
     for style_loss in ("matched", "per_patch"):
-        found = Objective(problem, extractor, replace(SMALL, style_loss=style_loss, tv_weight=0.0))
-        other = Objective(random_problem(INSIDE), extractor, replace(SMALL, style_loss=style_loss, tv_weight=0.0))
+        found = Objective(problem, extractor, change(SMALL, style_loss=style_loss, tv_weight=0.0))
+        other = Objective(random_problem(INSIDE), extractor, change(SMALL, style_loss=style_loss, tv_weight=0.0))
         assert found(found.start)[0] < 1e-8 * other(other.start)[0]
 
 
 def test_weights_scale_their_terms(extractor):
     problem = random_problem(INSIDE)
     one = Objective(problem, extractor, SMALL)
-    two = Objective(problem, extractor, replace(SMALL, style_weight=3.0, content_weight=0.6, tv_weight=0.2))
+    two = Objective(problem, extractor, change(SMALL, style_weight=3.0, content_weight=0.6, tv_weight=0.2))
     factors = {"content block4_conv1": 2, "style block3_conv1": 3, "style block4_conv1": 3, "total variation": 10}
     expected = {name: factors[name] * value for name, value in one(one.start)[2].items()}
     assert two(two.start)[2] == pytest.approx(expected, rel=1e-6)
+
+
+# Several styles
+
+
+@pytest.mark.parametrize("normalization", ["mean", "relative"])
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
+@pytest.mark.parametrize("place", ["two styles", "masks of their own"])
+def test_each_styles_terms_are_those_it_has_alone(extractor, place, style_loss, normalization):
+    settings = change(SMALL, style_loss=style_loss, normalization=normalization, tv_weight=0.0)
+    problem = PROBLEMS[place]
+    both = Objective(problem, extractor, settings)
+    terms = both(both.start)[2]
+    layers = settings.style.style_layers
+    assert list(terms) == ["content block4_conv1", *(f"style {k} {layer}" for k in (1, 2) for layer in layers)]
+    for number, style in enumerate(problem.styles, start=1):
+        alone = Objective(replace(problem, styles=(style,)), extractor, settings)
+        np.testing.assert_array_equal(alone.start, both.start)  # copies
+        expected = alone(alone.start)[2]
+        assert list(expected) == ["content block4_conv1", *(f"style {layer}" for layer in layers)]
+        for layer in layers:
+            assert terms[f"style {number} {layer}"] == pytest.approx(expected[f"style {layer}"], rel=1e-5)
+        assert terms["content block4_conv1"] == pytest.approx(expected["content block4_conv1"], rel=1e-6)
+
+
+def test_where_masks_overlap_a_pixel_counts_for_each_style(extractor):
+    """Twice the same style under the same mask is that style with twice the weight."""
+    problem = random_problem(INSIDE)
+    twice = replace(problem, styles=problem.styles * 2)
+    once, both = (Objective(each, extractor, change(SMALL, content_weight=0.0)) for each in (problem, twice))
+    (_, one, terms), (_, two, doubled) = once(once.start), both(both.start)
+    assert doubled["total variation"] == pytest.approx(terms["total variation"], rel=1e-6)
+    of_style = Objective(problem, extractor, change(SMALL, content_weight=0.0, style_weight=2.0))
+    np.testing.assert_allclose(two, of_style(of_style.start)[1], rtol=1e-4, atol=1e-6 * np.abs(two).max())
+    assert not np.allclose(two, one)
+
+
+# What is free, and what counts: two things
+
+# Two discs so far apart that no feature of block3_conv1 sees both.
+NEAR, FAR = soft_disc((64, 128), (32, 24), 9), soft_disc((64, 128), (32, 104), 9)
+ONLY_CONTENT = change(SMALL, **SHALLOW, **ONLY | {"content_weight": 2.0})
+
+
+@pytest.fixture
+def shallow():
+    return network(("block3_conv1",))
+
+
+def test_where_the_mask_is_zero_free_pixels_have_no_content_term(shallow):
+    free = (NEAR > 0) | (FAR > 0)
+    problem = random_problem(NEAR, free=free)
+    found = Objective(problem, shallow, ONLY_CONTENT)
+    loss, gradient, terms = found(found.start)
+    assert list(terms) == ["content block3_conv1"] and found.start.size == 3 * free.sum()
+    counts = np.repeat(NEAR[free] > 0, 3)
+    assert np.abs(gradient[~counts]).max() <= 1e-7 * np.abs(gradient).max()
+    assert (gradient[counts] != 0).mean() > 0.99
+    elsewhere = np.where(counts, found.start, 1 - found.start)
+    assert found(elsewhere)[0] == pytest.approx(loss, rel=1e-6)
+    assert found(np.where(counts, 1 - found.start, found.start))[0] != pytest.approx(loss, rel=1e-2)
+
+
+def test_free_pixels_that_do_not_count_as_content_may_count_as_style(shallow):
+    """The content holds only the near disc; the style takes both."""
+    both = np.maximum(NEAR, FAR)
+    problem = random_problem(NEAR, free=both > 0, style_masks=(both,))
+    far = np.repeat(FAR[both > 0] > 0, 3)
+    for weights, moves in (({"content_weight": 2.0}, False), ({"style_weight": 1.0}, True)):
+        found = Objective(problem, shallow, change(SMALL, **SHALLOW, **ONLY | weights))
+        gradient = np.abs(found(found.start)[1])
+        assert (gradient[far].max() > 0.1 * gradient.max()) == moves
+
+
+def test_a_mask_wider_than_what_is_free_counts_as_far_as_free_pixels_reach(shallow):
+    """What lies farther is as it was, and says nothing: there the mask may be anything."""
+    free = NEAR > 0
+    narrow, wide = (random_problem(mask, free=free) for mask in (NEAR, np.maximum(NEAR, FAR)))
+    first, second = (Objective(each, shallow, change(SMALL, **SHALLOW)) for each in (narrow, wide))
+    one, two = first(first.start), second(second.start)
+    assert two[2] == pytest.approx(one[2], rel=1e-6)
+    np.testing.assert_allclose(two[1], one[1], rtol=1e-4, atol=1e-6 * np.abs(one[1]).max())
+    image = second.image(np.random.default_rng(0).random(second.start.size))
+    np.testing.assert_array_equal(image[~free], wide.content[~free])
 
 
 # What cannot be optimised
 
 
 def test_an_empty_mask_is_refused(extractor):
-    with pytest.raises(ValueError, match="empty mask"):
+    with pytest.raises(InputError, match="empty mask"):
         Objective(random_problem(np.zeros((40, 40), np.float32)), extractor, SMALL)
 
 
 def test_a_mask_that_vanishes_on_the_way_down_is_refused(extractor):
     mask = np.zeros((41, 41), np.float32)
     mask[40, 40] = 1  # the last row and column are dropped by the first pooling
-    with pytest.raises(ValueError, match="too small"):
-        Objective(random_problem(mask), extractor, replace(SMALL, mask_mode="area"))
+    with pytest.raises(InputError, match="too small"):
+        Objective(random_problem(mask), extractor, change(SMALL, mask_mode="area"))
 
 
 def test_a_patch_larger_than_a_layer_is_refused(extractor):
-    with pytest.raises(ValueError, match="patch_size 7"):
-        Objective(random_problem(INSIDE, style_shape=(52, 57)), extractor, replace(SMALL, patch_size=7))
+    with pytest.raises(InputError, match="patch_size 7"):
+        Objective(random_problem(INSIDE, style_shape=(52, 57)), extractor, change(SMALL, patch_size=7))
 
 
-def test_nothing_to_optimise_is_refused(extractor):
-    with pytest.raises(ValueError, match="weight above 0"):
-        Objective(random_problem(INSIDE), extractor, replace(SMALL, **ONLY))
+def test_nothing_to_optimise_is_refused():
+    with pytest.raises(InputError, match="weight above 0"):
+        change(SMALL, **ONLY)

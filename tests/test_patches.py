@@ -1,6 +1,7 @@
-"""Patch matching against a brute-force twin, to the bit where features are integers."""
+"""Patch matching against a brute-force twin: the same places, wherever rounding leaves no choice."""
 
 import tracemalloc
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reproduce import patches
-from reproduce.architecture import Rectangle
-from reproduce.features import crop
-from reproduce.patches import Matches, patch_norms, patches_of
+from reproduce.images.geometry import Rectangle
+from reproduce.matching import patches
+from reproduce.matching.patches import Matches, patch_norms, patches_of
+from reproduce.network.features import crop
 
+EQUAL = 1e-6  # similarities this close, relatively, are equal, and the first place of equals is found
+ROUNDING = 3e-7  # what sums and norms in float32 may be off by
 sizes = pytest.mark.parametrize("size", [1, 3, 5, 7])
 
 
@@ -36,6 +39,18 @@ def search_in_tiles(found, painting, size, rows, columns, reverse=False):
     ]
     for tile in reversed(tiles) if reverse else tiles:
         found.search(crop(painting, tile.grow(size // 2)), tile[:2])
+
+
+def assert_first_of_the_best(found, features, wanted, painting, size):
+    """The rule itself, with room for rounding: as good as the best place, and no place before it is."""
+    table = reference.similarities(features, wanted, painting, size)
+    places = np.ravel_multi_index(found.positions.T, painting.shape[:2])
+    best = table.max(axis=1)
+    for similarities, place, most in zip(table, places, best):
+        assert similarities[place] >= most - (EQUAL + ROUNDING) * abs(most)
+        before = similarities[:place].max(initial=-np.inf)
+        assert before < most - (EQUAL - ROUNDING) * abs(most)
+    np.testing.assert_allclose(found.scores, best, rtol=EQUAL + ROUNDING)
 
 
 @sizes
@@ -64,23 +79,14 @@ def test_ties_go_to_the_first_position(random, size):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([1, 3, 5, 7]), st.tuples(*[st.integers(1, 7)] * 4), st.integers(1, 3))
-def test_matches_are_the_twins_for_integer_features(seed, size, shape, depth):
-    """Integers from 0 to 2, so that products are exact; a similarity may only be a hair from the best."""
+def test_of_integer_features_the_first_of_the_best_is_found(seed, size, shape, depth):
+    """Integers from 0 to 2, so that products are exact, and many places are as good as each other."""
     random = np.random.default_rng(seed)
     features = random.integers(0, 3, (*shape[:2], depth)).astype(np.float32)
     painting = random.integers(0, 3, (*shape[2:], depth)).astype(np.float32)
     wanted = random.random(shape[:2]) > 0.3
     found = match(features, wanted, painting, size)
-    scores, positions = reference.nearest_patches(features, wanted, painting, size)
-    np.testing.assert_allclose(found.scores, scores, rtol=1e-6)
-    different = np.flatnonzero((found.positions != positions).any(axis=1))
-    for index in different:  # only where two different patches are equally similar but for rounding
-        row, column = np.argwhere(wanted)[index]
-        query = reference.patch_at(features, row, column, size).astype(np.float64)
-        there = reference.patch_at(painting, *found.positions[index], size).astype(np.float64)
-        twin = reference.patch_at(painting, *positions[index], size)
-        assert not np.array_equal(there, twin)
-        assert (query * there).sum() / np.linalg.norm(there) == pytest.approx(scores[index], rel=1e-12)
+    assert_first_of_the_best(found, features, wanted, painting, size)
 
 
 def test_one_by_hand():
@@ -136,23 +142,89 @@ def test_tiles_find_what_the_whole_painting_has(random, size, reverse):
     search_in_tiles(tiled, painting, size, rows=[5, 9], columns=[4], reverse=reverse)
     np.testing.assert_allclose(tiled.scores, whole.scores, rtol=1e-6)
     np.testing.assert_array_equal(tiled.positions, whole.positions)
-    np.testing.assert_array_equal(tiled.vectors, whole.vectors)
+    np.testing.assert_array_equal(tiled.vectors, whole.vectors)  # copies of the painting's
+    assert_first_of_the_best(tiled, features, wanted, painting, size)
+
+
+# Equals: a painting that repeats exactly
+
+
+@pytest.fixture
+def repeating(random):
+    """Features, where they are wanted, and a painting that has every patch of its middle several times, to the bit."""
+    tile = random.random((5, 4, 3), np.float32)
+    return random.random((6, 7, 3), np.float32), random.random((6, 7)) > 0.3, np.tile(tile, (3, 3, 1))
+
+
+def cut(length, rows, columns):
+    """The search's own pieces: positions of the painting, rows and columns of queries."""
+    return {"CHUNK": length, "ROWS": rows, "COLUMNS": columns}
+
+
+CUTS = [{}, *(cut(*pieces) for pieces in ((2, 8, 32), (7, 2, 3), (31, 1, 1)))]
 
 
 @sizes
-def test_chunks_of_any_length_find_the_same(random, size, monkeypatch):
-    features, painting = random.random((6, 7, 3), np.float32), np.tile(random.random((5, 4, 3), np.float32), (3, 3, 1))
-    wanted = random.random((6, 7)) > 0.3
-    whole = match(features, wanted, painting, size)
-    tiny = match(features, wanted, painting, size, memory=1)
-    np.testing.assert_array_equal(tiny.positions, whole.positions)
-    for length, rows, columns in ((2, 8, 32), (7, 2, 3), (31, 1, 1)):
-        monkeypatch.setattr(patches, "CHUNK", length)
-        monkeypatch.setattr(patches, "ROWS", rows)
-        monkeypatch.setattr(patches, "COLUMNS", columns)
-        chunked = match(features, wanted, painting, size)
-        np.testing.assert_allclose(chunked.scores, whole.scores, rtol=1e-6)
-        np.testing.assert_array_equal(chunked.positions, whole.positions)
+@pytest.mark.parametrize("pieces", CUTS, ids=str)
+def test_chunks_of_any_length_find_the_first_place(repeating, size, pieces, monkeypatch):
+    features, wanted, painting = repeating
+    expected = reference.nearest_patches(features, wanted, painting, size)[1]
+    for name, value in pieces.items():
+        monkeypatch.setattr(patches, name, value)
+    found = match(features, wanted, painting, size)
+    np.testing.assert_array_equal(found.positions, expected)
+    assert_first_of_the_best(found, features, wanted, painting, size)
+
+
+@sizes
+def test_the_least_memory_finds_the_first_place(repeating, size):
+    features, wanted, painting = repeating
+    expected = reference.nearest_patches(features, wanted, painting, size)[1]
+    np.testing.assert_array_equal(match(features, wanted, painting, size, memory=1).positions, expected)
+
+
+@sizes
+@pytest.mark.parametrize("pieces", [{}, cut(7, 2, 3)], ids=str)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_tiles_in_any_order_find_the_first_place(repeating, size, reverse, pieces, monkeypatch):
+    features, wanted, painting = repeating
+    expected = reference.nearest_patches(features, wanted, painting, size)[1]
+    for name, value in pieces.items():
+        monkeypatch.setattr(patches, name, value)
+    for rows, columns in (([5, 10], [4, 8]), ([2, 6, 11], [7]), ([], [1, 11])):
+        tiled = Matches(with_halo(features, size), wanted, size)
+        search_in_tiles(tiled, painting, size, rows, columns, reverse)
+        np.testing.assert_array_equal(tiled.positions, expected)
+
+
+@pytest.mark.parametrize("worse, first_wins", [(1e-5, False), (4e-6, False), (1e-7, True), (0, True)])
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_a_later_place_wins_if_it_is_better_by_more_than_rounding(random, size, worse, first_wins, monkeypatch):
+    """The query's own patch stands late in a painting that is like it nowhere else but at one place, a hair worse."""
+    query = random.random((size, size, 3), np.float32)
+    query[..., 2] = 0
+    painting = np.zeros((12, 16, 3), np.float32)
+    painting[..., 2] = 1  # what the query has nothing of
+    for (row, column), part in zip(((2, 3), (8, 12)), (sideways(query, worse), query)):
+        painting[Rectangle(row, column, row + 1, column + 1).grow(size // 2).slices] = part
+    expected = [[2, 3] if first_wins else [8, 12]]
+    tilings = [([], []), ([6], []), ([], [9]), ([4, 8], [5, 11])]
+    for pieces, (rows, columns), reverse in product((cut(8192, 8, 32), cut(40, 8, 32)), tilings, (False, True)):
+        for name, value in pieces.items():
+            monkeypatch.setattr(patches, name, value)
+        found = Matches(query, np.ones((1, 1), bool), size)
+        search_in_tiles(found, painting, size, rows, columns, reverse)
+        assert found.positions.tolist() == expected
+
+
+def sideways(patch, worse):
+    """The patch turned out of its plane until its cosine with itself has lost the share `worse`."""
+    turned = patch.copy()
+    turned[..., 2] = np.sqrt((1 / (1 - worse) ** 2 - 1) * np.square(patch, dtype=np.float64).sum() / patch[..., 0].size)
+    return turned
+
+
+# Special cases
 
 
 def test_zero_patches_are_like_nothing():

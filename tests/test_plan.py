@@ -1,19 +1,23 @@
 """The plan: its counts against hand-worked and built networks, its estimates' order, and the command."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from reproduce.__main__ import main
-from reproduce.architecture import Rectangle
-from reproduce.features import Extractor
-from reproduce.plan import estimate, seconds_per_evaluation, work
-from reproduce.settings import PAPER, PAPER_BASE
+from reproduce.applications.registry import APPLICATIONS
+from reproduce.command_line import main
+from reproduce.images.geometry import Rectangle
+from reproduce.network.features import Extractor
+from reproduce.presets import PAPER, PAPER_BASE
+from reproduce.settings import change
+from reproduce.solving.plan import seconds_per_evaluation, work
 
 
 def whole(height, width):
     return Rectangle(0, 0, height, width)
+
+
+def estimate(application, size, object_size, settings):
+    return APPLICATIONS[application].estimate(size, object_size, settings)
 
 
 def test_work_of_the_first_layer_by_hand():
@@ -54,18 +58,18 @@ def test_a_restyled_region_costs_what_its_size_costs():
 
 
 def test_features_of_shallow_layers_take_more_memory():
-    shallow = replace(PAPER, style_layers=("block1_conv1",), content_layers=("block4_conv1",))
-    deep = replace(shallow, style_layers=("block3_conv1",))
+    shallow = change(PAPER, style_layers=("block1_conv1",), content_layers=("block4_conv1",))
+    deep = change(shallow, style_layers=("block3_conv1",))
     bytes_of = [estimate("harmonize", (512, 640), (40, 40), settings).memory_bytes for settings in (shallow, deep)]
     outputs = 4 * (64 - 256 / 4**2)  # bytes a pixel of block1_conv1's features over those of block3_conv1's
     assert bytes_of[0] - bytes_of[1] == pytest.approx(2 * outputs * (512 * 640) * (0.5 * 0.5))
 
 
 def test_the_time_is_that_of_all_scales():
-    plain = replace(PAPER_BASE, scale=1.0, iterations=100)
+    plain = change(PAPER_BASE, scale=1.0, iterations=100)
     fine = estimate("stylize", (640, 640), (1, 1), plain)
-    staged = estimate("stylize", (640, 640), (1, 1), replace(plain, coarse_to_fine=1))
-    coarse = estimate("stylize", (640, 640), (1, 1), replace(plain, scale=0.5))
+    staged = estimate("stylize", (640, 640), (1, 1), change(plain, coarse_to_fine=1))
+    coarse = estimate("stylize", (640, 640), (1, 1), change(plain, scale=0.5))
     assert staged.seconds(1e11) == pytest.approx(fine.seconds(1e11) + coarse.seconds(1e11))
     assert fine.seconds(1e11) == pytest.approx(100 * seconds_per_evaluation(fine.flops, 1e11))
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reproduce.masks import feather
-from reproduce.regions import blend, order_corners, paste, put_back, quadrilateral_mask, straighten
+from reproduce.errors import InputError
+from reproduce.images.masks import feather
+from reproduce.images.regions import blend, order_corners, paste, put_back, quadrilateral_mask, straighten
 
 SHAPE = (90, 120)
 SCREEN = [(20, 12), (100, 22), (92, 78), (14, 66)]  # clockwise from the top left
@@ -44,7 +45,7 @@ def test_a_corner_within_the_triangle_of_the_others(data):
     triangle = np.array([[5, 5], [110, 20], [40, 85]])
     shares = np.array(data.draw(st.lists(st.integers(1, 50), min_size=3, max_size=3)))
     corners = [*triangle.tolist(), (shares @ triangle / shares.sum()).tolist()]
-    with pytest.raises(ValueError, match="Expected the corners of a convex quadrilateral"):
+    with pytest.raises(InputError, match="Expected the corners of a convex quadrilateral"):
         order_corners(data.draw(st.permutations(corners)), SHAPE)
 
 
@@ -59,13 +60,13 @@ def test_a_corner_within_the_triangle_of_the_others(data):
 ], ids=str)  # fmt: skip
 def test_corners_on_a_line(corners):
     for order in permutations(corners):
-        with pytest.raises(ValueError, match=r"convex quadrilateral, no three on a line. Received: .*10,10"):
+        with pytest.raises(InputError, match=r"convex quadrilateral, no three on a line. Received: .*10,10"):
             order_corners(order, SHAPE)
 
 
 @pytest.mark.parametrize("outside", [(-1, 40), (120, 40), (60, -0.5), (60, 89.5), (float("nan"), 3), (float("inf"), 3)])
 def test_corner_outside(outside):
-    with pytest.raises(ValueError, match=f"Expected corners inside the image of 120 x 90. Received: .*{outside[0]:g},"):
+    with pytest.raises(InputError, match=f"Expected corners inside the image of 120 x 90. Received: .*{outside[0]:g},"):
         order_corners([*SCREEN[:3], outside], SHAPE)
 
 
@@ -76,7 +77,7 @@ def test_corners_in_the_images_own_corners():
 
 @pytest.mark.parametrize("corners", [SCREEN[:3], [*SCREEN, (1, 1)], [], [(1, 2, 3)] * 4, [1, 2, 3, 4]], ids=str)
 def test_not_four_points(corners):
-    with pytest.raises(ValueError, match=r"Expected four corners x,y\. Received: "):
+    with pytest.raises(InputError, match=r"Expected four corners x,y\. Received: "):
         order_corners(corners, SHAPE)
 
 
@@ -286,31 +287,31 @@ def test_paste_leaves_its_arguments_alone():
 
 @pytest.mark.parametrize("at", [(-5.5, 10), (34.5, 10), (15, -4.5), (15, 23.5), (1e9, 3), (1e300, 3)])
 def test_paste_outside(at):
-    with pytest.raises(ValueError, match=r"lies on the background of 30 x 20\. Received: one of 10 x 8 "):
+    with pytest.raises(InputError, match=r"lies on the background of 30 x 20\. Received: one of 10 x 8 "):
         paste(*scene(object_at=(slice(5, 13), slice(10, 20))), at)
 
 
 @pytest.mark.parametrize("at", [(float("nan"), 3), (3, float("inf"))])
 def test_paste_at_no_point(at):
-    with pytest.raises(ValueError, match="Expected a point x,y in pixels"):
+    with pytest.raises(InputError, match="Expected a point x,y in pixels"):
         paste(*scene(object_at=(slice(5, 13), slice(10, 20))), at)
 
 
 @pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), 1e5, 1e200])
 def test_paste_with_an_impossible_scale(scale):
-    with pytest.raises(ValueError, match="Expected a scale above 0"):
+    with pytest.raises(InputError, match="Expected a scale above 0"):
         paste(*scene(object_at=(slice(5, 13), slice(10, 20))), (3, 3), scale)
 
 
 def test_paste_with_an_empty_mask():
     background, image, mask = scene(object_at=(slice(5, 13), slice(10, 20)))
-    with pytest.raises(ValueError, match="empty mask"):
+    with pytest.raises(InputError, match="empty mask"):
         paste(background, image, np.zeros_like(mask), (3, 3))
 
 
 def test_paste_with_a_mask_of_another_size():
     background, image, mask = scene(object_at=(slice(5, 13), slice(10, 20)))
-    with pytest.raises(ValueError, match="object 30 x 20 and mask 30 x 19"):
+    with pytest.raises(InputError, match="object 30 x 20 and mask 30 x 19"):
         paste(background, image, mask[:-1], (3, 3))
 
 

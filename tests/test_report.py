@@ -1,28 +1,30 @@
 """What stands in a report, and how it is written."""
 
-import hashlib
 import json
 import subprocess
+from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import pytest
 import scipy
-import tensorflow
 
-from reproduce import report
-from reproduce.report import array_sha256, environment, peak_memory, reset_peak_memory, write_report
+from reproduce.network import backend
+from reproduce.network.backend import keras
+from reproduce.solving import report
+from reproduce.solving.report import Report, commit, peak_memory, reset_peak_memory, versions, write_report
 
 
 def test_versions_are_those_that_run():
-    versions = environment()["versions"]
-    assert versions["numpy"] == np.__version__ and versions["scipy"] == scipy.__version__
-    assert versions["keras"] == keras.__version__ and versions["opencv"] == cv2.__version__
-    assert versions["tensorflow"] == tensorflow.__version__ == version("tensorflow")
-    assert versions["python"].startswith("3.")
+    found, below_keras = versions(), keras.backend.backend()
+    assert found["numpy"] == np.__version__ and found["scipy"] == scipy.__version__
+    assert found["keras"] == keras.__version__ and found["opencv"] == cv2.__version__
+    assert found[below_keras] == import_module(below_keras).__version__ == version(below_keras)
+    assert found["python"].startswith("3.")
+    assert set(found) == {"python", "numpy", "scipy", "opencv", *backend.versions()}
 
 
 def git(folder, *arguments):
@@ -33,38 +35,43 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A checkout of its own whose `reproduce/report.py` is asked."""
-    package = tmp_path / "checkout/reproduce"
-    package.mkdir(parents=True)
-    (package / "report.py").write_text("")
+    """A checkout of its own whose `reproduce/solving/report.py` is asked."""
+    solving = tmp_path / "checkout/reproduce/solving"
+    solving.mkdir(parents=True)
+    (solving / "report.py").write_text("")
     git(tmp_path / "checkout", "init", "-q")
-    monkeypatch.setattr(report, "__file__", str(package / "report.py"))
+    monkeypatch.setattr(report, "__file__", str(solving / "report.py"))
     return tmp_path / "checkout"
 
 
 def test_commit_and_whether_there_are_changes(checkout):
-    assert environment()["git"] is None  # nothing committed yet
+    assert commit() is None  # nothing committed yet
     git(checkout, "add", ".")
     git(checkout, "commit", "-q", "-m", "first")
-    commit = git(checkout, "rev-parse", "HEAD")
-    assert environment()["git"] == {"commit": commit, "dirty": False}
-    (checkout / "reproduce/report.py").write_text("changed")
-    assert environment()["git"] == {"commit": commit, "dirty": True}
+    head = git(checkout, "rev-parse", "HEAD")
+    assert commit() == {"commit": head, "dirty": False}
+    (checkout / "notes.txt").write_text("beside the package")
+    assert commit() == {"commit": head, "dirty": False}
+    (checkout / "reproduce/solving/report.py").write_text("changed")
+    assert commit() == {"commit": head, "dirty": True}
+
+
+@pytest.mark.parametrize("where", ["reproduce/a.py", "reproduce/images/a.py"])
+def test_a_change_anywhere_in_the_package_counts(checkout, where):
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-q", "-m", "first")
+    (checkout / where).parent.mkdir(exist_ok=True)
+    (checkout / where).write_text("new")
+    assert commit()["dirty"]
 
 
 def test_no_checkout_no_git(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "__file__", str(tmp_path / "report.py"))
+    monkeypatch.setattr(report, "__file__", str(tmp_path / "reproduce/solving/report.py"))
+    (tmp_path / "reproduce/solving").mkdir(parents=True)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert environment()["git"] is None
+    assert commit() is None
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
-    assert environment()["git"] is None
-
-
-def test_a_digest_is_that_of_the_bytes():
-    array = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert array_sha256(array) == hashlib.sha256(array.tobytes()).hexdigest()
-    assert array_sha256(array.T.copy().T) == array_sha256(array)  # the values, not their layout
-    assert array_sha256(array + 1) != array_sha256(array)
+    assert commit() is None
 
 
 def test_peak_memory_is_of_this_run_only():
@@ -79,6 +86,22 @@ def test_peak_memory_is_of_this_run_only():
     reset_peak_memory()
     if Path("/proc/self/clear_refs").exists():
         assert peak_memory() < during - size // 2
+
+
+REPORT = Report(
+    application="stylize", settings={"scale": 0.5}, inputs={"content": "aa"}, weights={"source": "random"},
+    size={"input": [3, 4]}, iterations=2, evaluations=3, seconds=1.5, seconds_per_evaluation=0.5, peak_memory_bytes=9,
+    loss={}, stop_reason="enough", interrupted=False, versions={}, git=None, trace=[{"loss": 1.0}],
+)  # fmt: skip
+
+
+def test_a_report_leaves_out_only_what_its_run_had_no_use_for():
+    as_dict = REPORT.as_dict()
+    assert "corners" not in as_dict and "background" not in as_dict
+    assert as_dict["git"] is None and as_dict["loss"] == {} and as_dict["iterations"] == 2
+    both = replace(REPORT, corners=[[0.0, 1.0]], background=replace(REPORT, iterations=7)).as_dict()
+    assert both == as_dict | {"corners": [[0.0, 1.0]], "background": as_dict | {"iterations": 7}}
+    assert json.loads(json.dumps(both)) == both
 
 
 def test_the_report_lies_beside_the_image(tmp_path):

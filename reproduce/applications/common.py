@@ -1,0 +1,58 @@
+"""What applications share: checks of sizes, and mixing the result with what came in."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from ..errors import InputError
+from ..images.arrays import MAXIMUM_PIXELS, scaled_shape, size_text
+from ..network.architecture import stride
+from ..settings import Settings
+from ..solving.run import stages
+
+
+def style_shape(style: tuple[int, ...], content: tuple[int, ...], settings: Settings) -> tuple[int, int]:
+    """(height, width) of a style image whose longer side is a share of the content's.
+
+    Raises:
+        InputError: either image is too small to be worked on, or the style image would be huge.
+    """
+    scale = settings.image.style_scale
+    shape = scaled_shape(style, max(content[:2]) * scale / max(style[:2]))
+    if shape[0] * shape[1] > MAXIMUM_PIXELS:
+        raise InputError(f"Expected a style image of at most {MAXIMUM_PIXELS // 10**6} megapixels at style_scale "
+                         f"{scale:g}. Received: {size_text(shape)}")  # fmt: skip
+    check_working_sizes({"content": content, "style": shape}, settings)
+    return shape
+
+
+def check_working_sizes(shapes: dict[str, tuple[int, ...]], settings: Settings) -> None:
+    """Raises InputError for an image that has no whole cell of the deepest layer at the coarsest scale."""
+    smallest, scale = stride(settings.layers[-1]), stages(settings)[0].scale
+    for name, shape in shapes.items():
+        working = scaled_shape(shape, scale)
+        if min(working) < smallest:
+            raise InputError(f"Expected a working {name} image of at least {smallest} pixels on each side. "
+                             f"Received: {size_text(working)} at scale {scale:g}")  # fmt: skip
+
+
+def to_whole_cells(image: np.ndarray, settings: Settings) -> np.ndarray:
+    """The image with some of itself reflected at the bottom and at the right, so that poolings drop nothing of it.
+
+    What they drop has next to no features: it would stay as it was at the start, a grey strip where that was blank.
+    """
+    cell, coarsest = stride(settings.layers[-1]), stages(settings)[0].scale
+    # The shortest length that is a whole number of cells at the coarsest scale, and so, doubled, at every finer one.
+    bottom, right = (
+        round(cell * math.ceil(length * coarsest / cell - 1e-9) / coarsest) - length for length in image.shape[:2]
+    )
+    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
+
+
+def weaken(result: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:
+    """The result at strength 1, the original at 0, a mixture between; where both are the same they stay so."""
+    mixture = np.float32(strength) * result + np.float32(1 - strength) * original
+    return np.where(result == original, original, mixture)

@@ -1,0 +1,68 @@
+"""harmonize: make an object pasted into a painting look painted (paper 3.3, 4.2.2)."""
+
+import numpy as np
+
+from ..images.arrays import check_image, check_same_size
+from ..images.masks import check_mask, feather, grow
+from ..images.polish import content_share, match_grain, smooth_colors
+from ..images.regions import blend
+from ..network.features import VGG19
+from ..presets import PAPER
+from ..settings import Settings, change
+from ..solving.objective import Style
+from ..solving.run import OnProgress, Result, Task, silent, solve
+from ..stopping import Stop
+from .common import check_working_sizes, weaken
+
+
+def harmonize(
+    background: np.ndarray,
+    composite: np.ndarray,
+    mask: np.ndarray,
+    settings: Settings = PAPER,
+    *,
+    network: VGG19 | None = None,
+    stop: Stop | None = None,
+    on_progress: OnProgress = silent,
+) -> Result:
+    """Make an object pasted into a painting look painted; the painting itself stays as it is (paper 3.3).
+
+    Args:
+        background: (H, W, 3), RGB in [0, 1]: the painting.
+        composite: (H, W, 3): the painting with the object pasted.
+        mask: (H, W) in [0, 1], 1 on the object.
+        settings: of the method.
+        network: None for VGG-19 with the weights of `find_weights`.
+        stop: set from elsewhere, it ends the run with what it has.
+        on_progress: called at every step.
+
+    Returns:
+        The result, of the inputs' size: outside the feathered mask the background bit for bit.
+
+    Raises:
+        InputError: an input is no image or mask, sizes differ, or the mask is empty or full.
+        Stopped: it was stopped before the first evaluation.
+    """
+    background, composite = check_image(background, "the background"), check_image(composite, "the composite")
+    check_same_size(background, composite, ("background", "composite"))
+    check_same_size(background, mask, ("background", "mask"))
+    mask = check_mask(mask)
+    check_working_sizes({"background": background.shape}, settings)
+    if settings.polish.adapt_content:
+        weight = settings.content.content_weight * content_share(background)
+        # So the report says what was used.
+        settings = change(settings, content_weight=weight, adapt_content=False)
+    polish = settings.polish
+    alpha = feather(mask, settings.mask.feather)
+    loose = feather(grow(mask, settings.mask.grow), settings.mask.feather)
+    content = np.where(loose[..., None] > 0, composite, background)
+    naive = np.where(alpha[..., None] > 0, composite, background)
+
+    def finish(image: np.ndarray) -> np.ndarray:
+        image = smooth_colors(image, polish.smooth_colors)
+        image = match_grain(image, background, alpha > 0.99, loose == 0) if polish.match_grain else image
+        return weaken(blend(image, background, alpha), naive, polish.strength)
+
+    inputs = {"background": background, "composite": composite, "mask": mask}
+    task = Task("harmonize", inputs, content, (Style(background, loose),), loose, finish)
+    return solve(task, settings, network, stop, on_progress)

@@ -1,0 +1,53 @@
+"""Gram matrices of matched vectors: the paper's patch style loss as its text has it (3.3.2), and DPH's first pass."""
+
+from abc import ABC
+from dataclasses import dataclass
+
+from ..matching.correspondence import match
+from ..matching.patches import Matches
+from ..network.backend import as_tensor, ops
+from ..options import NOT_NEGATIVE, ODD, Rule, option
+from .gram import gram_matrix, gram_term
+from .terms import Sources, StyleLoss, Term
+
+
+@dataclass(frozen=True)
+class Matching(StyleLoss, ABC):
+    """A style loss whose targets are places of the painting that patches of the object are matched to."""
+
+    patch_size: int = option(3, "side of the patches that are matched, in features; odd (DPH: 3)", ODD)
+    rematch_every: int = option(
+        0, "match again after so many iterations; 0: once, before the first (DPH)", NOT_NEGATIVE
+    )
+    matching_memory: int = option(
+        512, "workspace of the patch matching, megabytes", Rule("of at least 16 megabytes", lambda value: value >= 16)
+    )
+
+    @property
+    def halo(self) -> int:
+        return self.patch_size // 2
+
+    def pieces(self, iterations: int) -> list[int]:
+        each = self.rematch_every or iterations
+        return [min(each, iterations - done) for done in range(0, iterations, each)] if iterations else [0]
+
+    def matches(self, sources: Sources, layers: tuple[str, ...], keep_patches: bool = False) -> dict[str, Matches]:
+        """For each patch of the query under the mask the most similar one of the painting, in some of the layers."""
+        wanted = {layer: sources.masks[layer] > 0 for layer in layers}
+        memory = self.matching_memory * 10**6
+        return match(sources.query, wanted, sources.extractor, sources.painting, layers, self.patch_size,
+                     keep_patches, memory, sources.on_share)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Matched(Matching):
+    """The Gram matrix of the masked features against that of the vectors that they match, under the same mask."""
+
+    def layer_terms(self, sources: Sources) -> dict[str, Term]:
+        matches = self.matches(sources, self.style_layers)
+        return {layer: self._term(layer, matches[layer], sources) for layer in self.style_layers}
+
+    def _term(self, layer: str, matches: Matches, sources: Sources) -> Term:
+        mask, vectors = sources.masks[layer], matches.vectors[:, 0, 0]
+        target = gram_matrix(as_tensor(vectors), as_tensor(mask[mask > 0]), sources.normalization)
+        return gram_term(layer, ops.convert_to_numpy(target), mask, sources.normalization)

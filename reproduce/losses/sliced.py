@@ -1,0 +1,91 @@
+"""Sliced Wasserstein distances (Heitz et al. 2021) to a painting's features at one correspondence (DPH's 2nd pass)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..matching.correspondence import carry, gather, target_places
+from ..network.architecture import stride
+from ..network.backend import Tensor, as_tensor, ops
+from ..options import NOT_NEGATIVE, option
+from .matched import Matching
+from .normalization import normalized, sum_of
+from .terms import Sources, Term
+
+SORTED_NUMBERS = 1 << 20  # projections of one layer that an evaluation sorts, about 50 ms
+
+
+@dataclass(frozen=True)
+class Sliced(Matching):
+    """Of each layer the sliced distance to the painting's features at one correspondence of the deepest layer."""
+
+    match_once: bool = option(False, "use each matched place once, however often it was matched")
+    beyond_matches: float = option(
+        0.0, "add places from all over the painting, as a share of the matched ones", NOT_NEGATIVE
+    )
+
+    def layer_terms(self, sources: Sources) -> dict[str, Term]:
+        deepest = max(self.style_layers, key=stride)
+        found, cells = self.matches(sources, (deepest,))[deepest], sources.query.cells
+        pairs = {
+            layer: carry(found, cells[deepest], deepest, sources.masks[layer], cells[layer], layer)
+            for layer in self.style_layers
+        }
+        shape = sources.painting.shape[:2]
+        places = {
+            layer: target_places(pair.places, layer, shape, self.match_once, self.beyond_matches, sources.seed)
+            for layer, pair in pairs.items()
+        }
+        targets = gather(sources.extractor, sources.painting, places)
+        return {
+            layer: _term(layer, pairs[layer].cells, targets[layer], sources.seed)
+            for layer in self.style_layers
+            if len(pairs[layer].cells)  # a thin object may not fill a cell of a deep layer by half
+        }
+
+
+def _term(layer: str, cells: np.ndarray, target: np.ndarray, seed: int) -> Term:
+    """Sliced distance of the features at `cells` to the target features (n, C)."""
+    depth = target.shape[1]
+    number = int(np.clip(SORTED_NUMBERS // len(cells), 32, 128))
+    random = np.random.default_rng(seed).standard_normal((depth, number))
+    directions = as_tensor(random / np.linalg.norm(random, axis=0))
+    projected = ops.convert_to_numpy(sorted_projections(as_tensor(target), directions))
+    wanted = as_tensor(quantiles(projected, len(cells)))
+
+    def term(features: dict, patch: Tensor) -> Tensor:
+        chosen = ops.take(ops.reshape(features[layer], (-1, depth)), cells, axis=0)
+        return sliced_wasserstein_distance(chosen, wanted, directions)
+
+    return term
+
+
+def sliced_wasserstein_distance(features: Tensor, target: Tensor, directions: Tensor) -> Tensor:
+    """Squared sliced 2-Wasserstein distance of two sets (Heitz et al. 2021, equation 3), over the target's energy.
+
+    Along a direction the best assignment of two sets of numbers is that of their sorted orders.
+
+    Args:
+        features: (n, C), a set: their order does not count.
+        target: (K, n), another set's `sorted_projections`.
+        directions: (C, K), of unit length.
+    """
+    distance = sum_of(ops.square(sorted_projections(features, directions) - target))
+    return normalized(distance, lambda: sum_of(ops.square(target)), None)
+
+
+def sorted_projections(features: Tensor, directions: Tensor) -> Tensor:
+    """Features (n, C) along each of the directions (C, K), sorted: (K, n)."""
+    return ops.sort(ops.transpose(ops.matmul(features, directions)), axis=-1)
+
+
+def quantiles(values: np.ndarray, count: int) -> np.ndarray:
+    """What `count` samples would be like, if they were distributed as the sorted values (..., n): (..., count).
+
+    Each value stands at the middle of its own nth of the distribution; between two of them it is linear.
+    """
+    number = values.shape[-1]
+    position = np.clip((np.arange(count) + 0.5) / count * number - 0.5, 0, number - 1)
+    lower = position.astype(int)
+    fraction = (position - lower).astype(values.dtype)
+    return values[..., lower] * (1 - fraction) + values[..., np.minimum(lower + 1, number - 1)] * fraction

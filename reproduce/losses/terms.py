@@ -1,0 +1,79 @@
+"""What losses have in common: the terms that they make, and what a style loss makes its terms from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..matching.correspondence import OnShare
+from ..network.architecture import check_layers
+from ..network.backend import Tensor
+from ..network.features import Extractor, Tile
+from ..options import NOT_NEGATIVE, Options, option
+from .normalization import Normalization
+
+Features = dict[str, Tensor]  # layer -> (h, w, C), the cells that the free pixels reach
+Term = Callable[[Features, Tensor], Tensor]  # features, free rectangle of the image -> one summand of the loss
+
+
+class Sources(NamedTuple):
+    """What the terms of one style are made from, once, before the optimisation.
+
+    Attributes:
+        painting: (H, W, 3), the image whose style is wanted.
+        masks: layer -> (h, w), how much each cell that the free pixels reach counts; some of them do.
+        query: features of those cells of the image that is matched, with a halo of the style loss's `halo`.
+        extractor: of features.
+        normalization: what sums are divided by.
+        seed: of random numbers.
+        on_share: told how much of the work is done.
+    """
+
+    painting: np.ndarray
+    masks: dict[str, np.ndarray]
+    query: Tile
+    extractor: Extractor
+    normalization: Normalization
+    seed: int
+    on_share: OnShare
+
+
+@dataclass(frozen=True)
+class StyleLoss(Options, ABC):
+    """How the style of an image is compared with a painting's. A kind of style loss is a subclass with its numbers."""
+
+    style_layers: tuple[str, ...] = option(
+        ("block3_conv1", "block4_conv1", "block5_conv1"), "layers whose features carry the style"
+    )
+    style_weight: float = option(1.0, "weight of the style loss", NOT_NEGATIVE)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_layers("style_layers", self.style_layers)
+
+    @abstractmethod
+    def layer_terms(self, sources: Sources) -> dict[str, Term]:
+        """Layer -> its term, without weight."""
+
+    @property
+    def halo(self) -> int:
+        """Cells around the free ones that the terms need to know of the query."""
+        return 0
+
+    def pieces(self, iterations: int) -> list[int]:
+        """Iterations of the last scale, cut where the loss wants its terms made again."""
+        return [iterations]
+
+    def terms(self, sources: Sources) -> dict[str, Term]:
+        """Layer -> its weighted term."""
+        if not self.style_weight:
+            return {}
+        layers = len(self.style_layers) if sources.normalization.shared else 1
+        return {layer: weighted(self.style_weight / layers, term) for layer, term in self.layer_terms(sources).items()}
+
+
+def weighted(weight: float, term: Term) -> Term:
+    """The term times a weight."""
+    return lambda features, patch: weight * term(features, patch)

@@ -1,0 +1,1 @@
+"""Which places of a painting an object corresponds to."""

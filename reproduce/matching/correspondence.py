@@ -1,0 +1,143 @@
+"""One correspondence between an object and a painting, found at one layer and carried to all others.
+
+Deep Painterly Harmonization matches once, at a deep layer, and takes the features of every layer at those places, so
+that the layers agree on where in the painting the object's look comes from (Luan et al. 2018, section 4.1.2).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..images.arrays import size_text
+from ..images.geometry import Rectangle
+from ..network.architecture import feature_shape, stride
+from ..network.features import Extractor, Tile, painting_tiles
+from .patches import Matches
+
+OnShare = Callable[[str, float], None]  # the name of what is being done, and the share of it that is done
+
+
+class Pairs(NamedTuple):
+    """Cells of an object at one layer, and the painting's cells that they correspond to.
+
+    Attributes:
+        cells: (n,) flat indices into the rectangle of features that the object reaches.
+        places: (n, 2), (row, column) in the painting's features.
+    """
+
+    cells: np.ndarray
+    places: np.ndarray
+
+
+def match(
+    query: Tile,
+    wanted: Mapping[str, np.ndarray],
+    extractor: Extractor,
+    painting: np.ndarray,
+    layers: Sequence[str],
+    patch_size: int,
+    keep_patches: bool = False,
+    memory: int = 512_000_000,
+    on_share: OnShare = lambda *_: None,
+) -> dict[str, Matches]:
+    """For each wanted patch of an image the most similar one of a painting (paper 3.3.2), in each of the layers.
+
+    Args:
+        query: the image's features, with a halo of at least `patch_size // 2` cells.
+        wanted: layer -> bool (h, w), true where a match is looked for.
+        extractor: of the painting's features.
+        painting: (H, W, 3).
+        layers: in which to match, each by itself.
+        patch_size: side of a patch, odd.
+        keep_patches, memory: as in `Matches` and its `search`.
+        on_share: told of every tile of the painting.
+
+    Raises:
+        InputError: a layer of the painting is smaller than a patch.
+    """
+    radius = patch_size // 2
+    _check_patch_fits(patch_size, painting.shape[:2], layers)
+    matches = {
+        layer: Matches(query.with_halo(layer, radius), wanted[layer], patch_size, keep_patches) for layer in layers
+    }
+    steps = 0
+    for tile, tiles in painting_tiles(extractor, painting, halo=radius):
+        for layer, found in matches.items():
+            found.search(tile.features[layer], tile.cells[layer][:2], memory)
+            steps += 1
+            on_share("matching", steps / (tiles * len(matches)))
+    return matches
+
+
+def _check_patch_fits(size: int, shape: tuple[int, int], layers: Sequence[str]) -> None:
+    for layer in layers:
+        features = feature_shape(shape, layer)
+        if size > min(features):
+            sizes = f"{size_text(features)} features of {layer} at a working size of {size_text(shape)}"
+            raise InputError(f"Expected patches that fit into the style image's {sizes}. Received: patch_size {size}")
+
+
+def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within: Rectangle, layer: str) -> Pairs:
+    """Take matches to a shallower layer: a cell goes to the same corner of the match of the deep cell that it lies in.
+
+    Args:
+        found: the matches at the deepest layer.
+        at: the deepest layer's rectangle of features that `found.wanted` covers.
+        deepest, layer: names of the layers; the stride of `layer` is not the larger one.
+        mask: (h, w), the object's mask at `layer`; cells that lie in it by more than half are carried, or if the object
+            is too thin for that, those that lie in it the most.
+        within: the rectangle of features that the mask covers.
+
+    Returns:
+        Pairs of those cells whose deep cell was matched, in row-major order.
+    """
+    factor = stride(deepest) // stride(layer)
+    places = np.full((*at.shape, 2), -1)
+    places[found.wanted] = found.positions
+    cells = np.argwhere(mask > 0.5 if mask.max() > 0.5 else mask == mask.max())
+    row, column = (cells + (within.top, within.left)).T
+    inside = (row // factor < at.bottom) & (column // factor < at.right)  # a pooling drops an odd last row or column
+    cells, row, column = cells[inside], row[inside], column[inside]
+    matched = places[row // factor - at.top, column // factor - at.left]
+    known = matched[:, 0] >= 0
+    corners = np.stack([row % factor, column % factor], axis=1)
+    return Pairs(np.ravel_multi_index(cells[known].T, mask.shape), (matched * factor + corners)[known])
+
+
+def target_places(
+    matched: np.ndarray, layer: str, shape: tuple[int, int], match_once: bool, beyond_matches: float, seed: int
+) -> np.ndarray:
+    """Where in a painting of (height, width) `shape` the features come from that an object's are to be distributed as.
+
+    Popular places match too often, smooth ones above all, so that what is made of all matches is too smooth: each is
+    used once (as in DPH's second pass). Some of the rest of the painting widens the palette.
+
+    Args:
+        matched: (n, 2), (row, column) of the object's cells' matches at a layer.
+        layer: the layer's name.
+        match_once: use each place once, however often it was matched.
+        beyond_matches: how many other places to add, as a share of the matched ones.
+        seed: of which others.
+
+    Returns:
+        (m, 2).
+    """
+    matched = np.unique(matched, axis=0) if match_once else matched
+    count = round(beyond_matches * len(matched))
+    others = np.random.default_rng(seed).integers(0, feature_shape(shape, layer), (count, 2))
+    return np.concatenate([matched, others])
+
+
+def gather(extractor: Extractor, painting: np.ndarray, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The painting's features at places (n, 2) of each layer: (n, C), in memory that does not follow its size."""
+    features: dict[str, np.ndarray] = {}
+    for tile, _ in painting_tiles(extractor, painting):
+        for layer, at in places.items():
+            top, left, bottom, right = tile.cells[layer]
+            inside = ((at >= (top, left)) & (at < (bottom, right))).all(axis=1)
+            row, column = (at[inside] - (top, left)).T
+            found = tile.without_halo(layer)[row, column]
+            features.setdefault(layer, np.zeros((len(at), found.shape[1]), found.dtype))[inside] = found
+    return features

@@ -1,0 +1,1 @@
+"""VGG-19: its geometry, its weights, its features, and the backend that runs it."""

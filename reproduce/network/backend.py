@@ -1,0 +1,150 @@
+"""Keras, and what a backend must do: start, compile, differentiate, measure. Only here TensorFlow is named.
+
+Keras and TensorFlow are loaded when they are first used: that takes seconds, which `--help` and `select` do not need.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..terminal import silent_stderr
+
+__all__ = [
+    "Tensor",
+    "as_array",
+    "as_tensor",
+    "compiled",
+    "keras",
+    "limit_gpu_memory",
+    "matrix_product_speed",
+    "ops",
+    "seconds_in",
+    "value_and_gradient",
+    "versions",
+]
+
+Tensor = Any  # what Keras's operations take and give
+_starting = RLock()
+
+
+class _Later:
+    """A module that is imported when it is first used."""
+
+    def __init__(self, name: str):
+        self._name = name
+        self._module: Any = None
+
+    def __getattr__(self, attribute: str) -> Any:
+        if self._module is None:
+            with _starting, silent_stderr():  # TensorFlow logs while it loads, whatever its log level is set to
+                self._module = _start(self._name)
+        return getattr(self._module, attribute)
+
+
+def _start(name: str) -> Any:
+    keras_itself, tensorflow = importlib.import_module("keras"), importlib.import_module("tensorflow")
+    if keras_itself.backend.backend() != "tensorflow":
+        raise InputError(
+            "Expected Keras to run on TensorFlow (KERAS_BACKEND=tensorflow). "
+            f"Received: {keras_itself.backend.backend()}"
+        )
+    tensorflow.config.list_physical_devices()  # looks for GPUs now, and complains now
+    # Each problem compiles its own function: no mistake, as TensorFlow's warning would have it.
+    tensorflow.get_logger().setLevel("ERROR")
+    return importlib.import_module(name)
+
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+    from keras import ops
+else:
+    keras, ops, tf = _Later("keras"), _Later("keras.ops"), _Later("tensorflow")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the backend's packages."""
+    return {package: version(package) for package in ("tensorflow", "keras")}
+
+
+def limit_gpu_memory(gigabytes: float) -> None:
+    """Take no more than this of each GPU's memory; to be called before the first computation.
+
+    Raises:
+        InputError: not above 0.
+    """
+    if not gigabytes > 0:
+        raise InputError(f"Expected a GPU memory above 0 gigabytes. Received: {gigabytes}")
+    for gpu in tf.config.list_physical_devices("GPU"):
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(gigabytes * 1024))
+        tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """A constant as a tensor of the default float type.
+
+    A compiled function refers to a tensor, but writes an array into its graph, and copies that several times over.
+    """
+    return ops.convert_to_tensor(array, dtype=keras.config.floatx())
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """A tensor's values as a read-only NumPy array, without the copy that `convert_to_numpy` makes on a CPU."""
+    return np.asarray(memoryview(tensor))
+
+
+def compiled(function: Callable, shape: tuple[int | None, ...]) -> Callable:
+    """Compile a function of one array, once for all arrays of a shape in which None fits any length."""
+    return tf.function(function, input_signature=[tf.TensorSpec(shape, keras.config.floatx())], autograph=False)
+
+
+def value_and_gradient(terms: Callable[[Tensor], dict], shape: tuple[int, ...]) -> Callable:
+    """Compile x -> (terms, gradient of their sum), for x of one shape; one copy to the device and one back a call."""
+
+    def evaluate(x: Tensor) -> tuple[dict, Tensor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            values = terms(x)
+            loss = sum(values.values())
+        return values, tape.gradient(loss, x)
+
+    return compiled(evaluate, shape)
+
+
+def matrix_product_speed(size: int = 2048) -> float:
+    """Floating-point operations a second of this machine's float32 matrix product, the best of three."""
+    product = compiled(lambda matrix: ops.sum(ops.matmul(matrix, matrix)), (size, size))
+    matrix = ops.ones((size, size))
+    float(product(matrix))
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        float(product(matrix))
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds)
+
+
+def seconds_in(operation: str, run: Callable[[], object]) -> float:
+    """Seconds that the backend's operations whose name has `operation` in it take while `run` runs, by its profiler."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            run()
+        trace = xplane_pb2.XSpace.FromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+    picoseconds = 0
+    for plane in trace.planes:
+        names = {number: metadata.name.rpartition(":")[2] for number, metadata in plane.event_metadata.items()}
+        events = (event for line in plane.lines for event in line.events)
+        picoseconds += sum(event.duration_ps for event in events if operation in names[event.metadata_id])
+    return picoseconds / 1e12

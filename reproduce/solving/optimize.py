@@ -1,0 +1,141 @@
+"""SciPy's L-BFGS-B around any function that gives a value, a gradient and the terms of the value (paper 4.1)."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import Bounds, OptimizeResult
+from scipy.optimize import minimize as scipy_minimize
+
+from ..errors import InputError
+from ..stopping import Stop, Stopped
+
+LINE_SEARCH_STEPS = 20  # SciPy's default, stated because the limit on evaluations follows from it
+STOPPED_BY_USER = "STOPPED BY THE USER"
+
+
+class Outcome(NamedTuple):
+    """How an optimisation went.
+
+    Attributes:
+        x: float64 (n,), the best point seen.
+        iterations, evaluations: of the solver; of the function.
+        seconds: spent in all.
+        stop_reason: SciPy's message, or what stopped it from outside.
+        trace: for each evaluation {"loss": ..., "seconds": ..., and its terms}.
+        interrupted: true if it was stopped.
+    """
+
+    x: np.ndarray
+    iterations: int
+    evaluations: int
+    seconds: float
+    stop_reason: str
+    trace: list[dict]
+    interrupted: bool = False
+
+
+class _NotFinite(Exception):
+    """An evaluation gave NaN or infinity."""
+
+
+def minimize(
+    function: Callable[[np.ndarray], tuple[float, np.ndarray, dict[str, float]]],
+    start: np.ndarray,
+    *,
+    bounds: tuple[float, float] | None,
+    iterations: int,
+    history: int,
+    tolerance: float,
+    stop: Stop | None = None,
+    on_iteration: Callable[[int, float, np.ndarray], None] = lambda iteration, loss, x: None,
+) -> Outcome:
+    """Minimise from `start`; a stop and values that are not finite end it with the best point so far.
+
+    Args:
+        function: x (n,) -> value, gradient (n,), terms.
+        start: float64 (n,).
+        bounds: (lowest, highest) value of every variable, or None.
+        iterations: of the solver, at most.
+        history: gradients that the solver remembers.
+        tolerance: stop when an iteration lowers the value by less than this share of the first value; 0 never does.
+        stop: asked before each evaluation.
+        on_iteration: called with the iteration's number, the value, and x.
+
+    Raises:
+        InputError: the function is not finite at the start.
+        Stopped: it was stopped before the first evaluation.
+    """
+    recorder = _Recorder(function, start, Stop() if stop is None else stop)
+    count, interrupted = 0, False
+
+    def after_iteration(intermediate_result: OptimizeResult) -> None:
+        nonlocal count
+        count += 1
+        on_iteration(count, intermediate_result.fun * recorder.scale, intermediate_result.x)
+
+    try:
+        recorder(start)
+        if iterations == 0:
+            stop_reason = "NO ITERATIONS WERE ASKED FOR"
+        else:
+            stop_reason = scipy_minimize(
+                recorder,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=None if bounds is None else Bounds(*(np.full(start.size, bound) for bound in bounds)),
+                callback=after_iteration,
+                options={
+                    "maxiter": iterations,
+                    "maxfun": iterations * LINE_SEARCH_STEPS,
+                    "maxls": LINE_SEARCH_STEPS,
+                    "maxcor": history,
+                    "ftol": tolerance,
+                    "gtol": 0.0,
+                },
+            ).message
+    except Stopped:
+        stop_reason, interrupted = STOPPED_BY_USER, True
+    except _NotFinite:
+        stop_reason = f"EVALUATION {len(recorder.trace) + 1} WAS NOT FINITE"
+    if not recorder.trace:
+        if interrupted:
+            raise Stopped
+        raise InputError("The loss is not finite at the start")
+    seconds = time.perf_counter() - recorder.began
+    return Outcome(recorder.best, count, len(recorder.trace), seconds, stop_reason, recorder.trace, interrupted)
+
+
+class _Recorder:
+    """The function as SciPy wants it: scaled to 1 at the start, traced, its best point kept.
+
+    Scaled, because SciPy compares a decrease with max(|value|, 1), which would stop small losses at once. The start is
+    evaluated once for the scale; SciPy's own first call gets the same answer again.
+    """
+
+    def __init__(self, function: Callable, start: np.ndarray, stop: Stop):
+        self.function, self.stop = function, stop
+        self.trace: list[dict] = []
+        self.scale = 1.0
+        self.best, self.lowest = start.copy(), np.inf
+        self.began = time.perf_counter()
+        self._start: tuple[np.ndarray, float, np.ndarray] | None = None
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        if self._start is not None and np.array_equal(x, self._start[0]):
+            value, gradient = self._start[1:]
+            self._start = None
+            return value / self.scale, gradient / self.scale
+        self.stop.check()
+        value, gradient, terms = self.function(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            raise _NotFinite
+        self.trace.append({"loss": value, "seconds": round(time.perf_counter() - self.began, 3), **terms})
+        if len(self.trace) == 1:
+            self.scale = abs(value) or 1.0
+            self._start = x.copy(), value, gradient
+        if value < self.lowest:
+            self.best, self.lowest = x.copy(), value
+        return value / self.scale, gradient / self.scale

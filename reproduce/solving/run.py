@@ -1,0 +1,232 @@
+"""A run: one optimisation from full-size images to a full-size result, in stages, with its report."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..files import array_sha256
+from ..images.arrays import resize, scaled_shape
+from ..images.polish import recolor
+from ..network.features import VGG19, Extractor, blank_image
+from ..network.weights import find_weights
+from ..settings import Settings
+from ..stopping import Stop, Stopped
+from .objective import Objective, Problem, Style
+from .optimize import STOPPED_BY_USER, Outcome, minimize
+from .report import Report, commit, peak_memory, reset_peak_memory, versions
+
+Shape = tuple[int, int]  # (height, width)
+
+
+@dataclass(frozen=True)
+class Result:
+    """An image, float32 (H, W, 3), RGB in [0, 1], of the input's size, and the report on how it came about."""
+
+    image: np.ndarray
+    report: Report
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: `done` of `total` steps of a stage.
+
+    While optimising, steps are iterations, `loss` is the value reached, `image()` makes the full-size result so far.
+    """
+
+    stage: str
+    done: float
+    total: float
+    loss: float | None = None
+    image: Callable[[], np.ndarray] | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """An `on_progress` that tells nobody."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One optimisation of a run; it starts where the one before ended.
+
+    Attributes:
+        scale: working size as a share of the input's.
+        iterations: at most.
+        rematch: true if it is there to match again, at the same scale, on what has been reached.
+    """
+
+    scale: float
+    iterations: int
+    rematch: bool = False
+
+
+def stages(settings: Settings) -> list[Stage]:
+    """The optimisations that a run is made of: coarser scales first; the last may be cut, to match again in between."""
+    scale, solver = settings.image.scale, settings.solver
+    coarse = [Stage(scale / 2**level, solver.iterations) for level in range(solver.coarse_to_fine, 0, -1)]
+    first, *others = settings.style.pieces(solver.iterations)
+    return [*coarse, Stage(scale, first), *(Stage(scale, piece, rematch=True) for piece in others)]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an application asks of a run. Images and masks are full-size.
+
+    Attributes:
+        application: its name, for the report.
+        inputs: name -> array as the user gave it, for the report.
+        content: (H, W, 3), the image that is optimised.
+        styles: images whose styles are wanted, each with how much the pixels count for it, (H, W).
+        mask: (H, W), how much each pixel counts in the content loss; where it is above 0, pixels are free.
+        finish: makes the result of the enlarged working image (H, W, 3); it may have another size.
+    """
+
+    application: str
+    inputs: dict[str, np.ndarray]
+    content: np.ndarray
+    styles: tuple[Style, ...]
+    mask: np.ndarray
+    finish: Callable[[np.ndarray], np.ndarray]
+
+
+def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | None, on_progress: OnProgress) -> Result:
+    """Optimise in stages; if stopped, what the last finished evaluation has reached is the result.
+
+    Raises:
+        Stopped: it was stopped before the first evaluation.
+    """
+    reset_peak_memory()
+    began, network = time.perf_counter(), network or VGG19(find_weights())
+    stop = Stop() if stop is None else stop  # one that is not set is false
+    inputs = {name: array_sha256(array) for name, array in task.inputs.items()}
+    extractor = network.extractor(settings.layers, settings.network.pooling)
+    full = task.content.shape[:2]
+    reached: np.ndarray | None = None
+    problem: Problem | None = None
+    outcomes: list[Outcome] = []
+    for stage in stages(settings):
+        if problem is None or reached is None or not stage.rematch:
+            problem = _problem(task, settings, scaled_shape(full, stage.scale), stage.scale, reached)
+        else:
+            problem = _matched_again(problem, reached)
+        try:
+            reached, outcome = _optimize(problem, stage, task, settings, extractor, stop, on_progress)
+        except Stopped:  # before this stage's first evaluation: what the last one reached is kept
+            if not outcomes:
+                raise
+            outcomes[-1] = outcomes[-1]._replace(stop_reason=STOPPED_BY_USER, interrupted=True)
+            break
+        outcomes.append(outcome)
+        if outcome.interrupted:
+            break
+    assert reached is not None  # there is always a stage
+    result = task.finish(resize(reached, full))
+    size = {"input": list(result.shape[1::-1]), "working": list(reached.shape[1::-1])}
+    return Result(result, _report(task.application, settings, inputs, network, size, outcomes, began))
+
+
+def _problem(task: Task, settings: Settings, shape: Shape, scale: float, reached: np.ndarray | None) -> Problem:
+    """The problem of a stage at a new scale, which starts at what a coarser one has reached."""
+    content, mask = resize(task.content, shape), resize(task.mask, shape)
+    styles = tuple(
+        Style(
+            resize(style.image, scaled_shape(style.image.shape, scale)),
+            mask if style.mask is task.mask else resize(style.mask, shape),
+        )
+        for style in task.styles
+    )
+    start = _start(task, settings, shape) if reached is None else resize(reached, shape)
+    if settings.polish.recolor and reached is not None:
+        recolored, start = recolor(reached, content, settings.polish.smooth_colors)
+        content = np.where(mask[..., None] > 0, recolored, content)
+    return Problem(content, styles, start, mask, free=mask > 0)
+
+
+def _matched_again(problem: Problem, reached: np.ndarray) -> Problem:
+    return Problem(problem.content, problem.styles, reached, problem.mask, problem.free, query=reached)
+
+
+def _start(task: Task, settings: Settings, shape: Shape) -> np.ndarray:
+    """The first image at (height, width) `shape` (paper 3.2: a blank image; 3.3: the target image)."""
+    kind = settings.image.start
+    if kind == "noise":
+        return np.random.default_rng(settings.solver.seed).random((*shape, 3), np.float32)
+    if kind == "blank":
+        return blank_image(shape)
+    return resize(task.content if kind == "content" else task.styles[0].image, shape)
+
+
+def _optimize(
+    problem: Problem,
+    stage: Stage,
+    task: Task,
+    settings: Settings,
+    extractor: Extractor,
+    stop: Stop,
+    on_progress: OnProgress,
+) -> tuple[np.ndarray, Outcome]:
+    """The working image that a stage reaches, and how its optimisation went."""
+
+    def on_share(name: str, share: float) -> None:
+        stop.check()
+        on_progress(Progress(name, share, 1.0))
+
+    def on_iteration(iteration: int, loss: float, x: np.ndarray) -> None:
+        def image() -> np.ndarray:
+            return task.finish(resize(objective.image(x), task.content.shape[:2]))
+
+        on_progress(Progress("optimizing", iteration, stage.iterations, loss, image))
+
+    objective, solver = Objective(problem, extractor, settings, on_share), settings.solver
+    outcome = minimize(
+        objective,
+        objective.start,
+        bounds=(0.0, 1.0) if solver.bounds else None,
+        iterations=stage.iterations,
+        history=solver.history,
+        tolerance=solver.tolerance,
+        stop=stop,
+        on_iteration=on_iteration,
+    )
+    return objective.image(outcome.x), outcome
+
+
+def _report(
+    application: str,
+    settings: Settings,
+    inputs: dict[str, str],
+    network: VGG19,
+    size: dict[str, list[int]],
+    outcomes: list[Outcome],
+    began: float,
+) -> Report:
+    evaluations = sum(outcome.evaluations for outcome in outcomes)
+    trace = [{"stage": number, **entry} for number, outcome in enumerate(outcomes) for entry in outcome.trace]
+    last = outcomes[-1]  # losses of other stages have other targets, and cannot be compared
+    return Report(
+        application=application,
+        settings=settings.as_dict(),
+        inputs=inputs,
+        weights=network.origin,
+        size=size,
+        iterations=sum(outcome.iterations for outcome in outcomes),
+        evaluations=evaluations,
+        seconds=round(time.perf_counter() - began, 3),
+        seconds_per_evaluation=round(sum(outcome.seconds for outcome in outcomes) / evaluations, 4),
+        peak_memory_bytes=peak_memory(),
+        loss={"initial": _loss(last.trace[0]), "final": _loss(min(last.trace, key=lambda entry: entry["loss"]))},
+        stop_reason=last.stop_reason,
+        interrupted=last.interrupted,
+        versions=versions(),
+        git=commit(),
+        trace=trace,
+    )
+
+
+def _loss(entry: dict[str, float]) -> dict[str, Any]:
+    return {"total": entry["loss"], "terms": {k: v for k, v in entry.items() if k not in ("loss", "seconds")}}

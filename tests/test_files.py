@@ -1,0 +1,177 @@
+"""Files are written whole or not at all, and named by what is in them."""
+
+import errno
+import hashlib
+import os
+import stat
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import numpy as np
+import pytest
+
+from reproduce.files import array_sha256, check_folder, sha256, write_atomically
+
+
+def permissions(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def umask():
+    """Set the process's umask for a test."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+# Writing
+
+
+def test_the_file_is_what_was_written(tmp_path):
+    seen = []
+
+    def write(temporary):
+        seen.append(temporary)
+        assert not (tmp_path / "out.png").exists()
+        temporary.write_text("image")
+
+    write_atomically(tmp_path / "out.png", write)
+    assert (tmp_path / "out.png").read_text() == "image"
+    assert list(tmp_path.iterdir()) == [tmp_path / "out.png"]
+    # A rename is atomic within one file system, and what writes images goes by the suffix.
+    assert seen[0].parent == tmp_path and seen[0].suffix == ".png" and seen[0].name != "out.png"
+
+
+def test_a_file_that_is_there_is_replaced(tmp_path):
+    path = tmp_path / "out.txt"
+    path.write_text("the last one")
+    write_atomically(path, lambda temporary: temporary.write_text("the next one"))
+    assert path.read_text() == "the next one" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("mask, expected", [(0o027, 0o640), (0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0, 0o666)])
+def test_the_users_umask_is_honoured(tmp_path, umask, mask, expected):
+    umask(mask)
+    write_atomically(tmp_path / "out.txt", lambda temporary: temporary.write_text("text"))
+    assert permissions(tmp_path / "out.txt") == expected
+    beside = tmp_path / "beside.txt"
+    beside.write_text("text")
+    assert permissions(beside) == expected  # as any other new file's
+
+
+def test_the_processs_umask_is_never_changed(tmp_path, umask, monkeypatch):
+    """It belongs to all threads: a file that another one makes meanwhile would have other permissions."""
+    umask(0o027)
+
+    def refuse(mask):
+        raise AssertionError("the umask was changed")
+
+    monkeypatch.setattr(os, "umask", refuse)
+    write_atomically(tmp_path / "out.txt", lambda temporary: temporary.write_text("text"))
+    assert permissions(tmp_path / "out.txt") == 0o640
+    monkeypatch.undo()
+    assert umask(0o027) == 0o027
+
+
+def test_several_threads_write_at_once(tmp_path, umask):
+    """Each its own file, and all of them one file: no temporary file is another's."""
+    umask(0o027)
+    threads, rounds = 8, 10
+    together = Barrier(threads)
+
+    def work(number):
+        for turn in range(rounds):
+            text = f"{number} {turn} " * 1000
+
+            def write(temporary, text=text):
+                together.wait()
+                temporary.write_text(text)
+
+            write_atomically(tmp_path / f"own {number}", write)
+            write_atomically(tmp_path / "everyone's", write)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(threads)))
+    assert len(list(tmp_path.iterdir())) == threads + 1
+    last = {f"{number} {rounds - 1} " * 1000 for number in range(threads)}
+    assert {(tmp_path / f"own {number}").read_text() for number in range(threads)} == last
+    assert (tmp_path / "everyone's").read_text() in last
+    assert {permissions(path) for path in tmp_path.iterdir()} == {0o640}
+    assert umask(0o027) == 0o027
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError, KeyboardInterrupt])
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+def test_what_fails_leaves_no_trace(tmp_path, error, started, there):
+    path = tmp_path / "out.json"
+    if there:
+        path.write_text("the last one")
+        path.chmod(0o600)
+
+    def write(temporary):
+        if started:
+            temporary.write_text("ha")
+        raise error("no more")
+
+    with pytest.raises(error, match="no more"):
+        write_atomically(path, write)
+    assert list(tmp_path.iterdir()) == ([path] if there else [])
+    if there:
+        assert path.read_text() == "the last one" and permissions(path) == 0o600
+
+
+@pytest.mark.parametrize("name", ["n" * 250 + ".json", "\N{CJK UNIFIED IDEOGRAPH-753B}" * 83 + ".png"], ids=len)
+def test_a_long_name_is_written_too(tmp_path, name):
+    """A file system takes names of up to 255 bytes: the temporary file's must not be longer than the file's."""
+    path = tmp_path / name
+    write_atomically(path, lambda temporary: temporary.write_text("text"))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# Folders
+
+
+def test_a_folder_is_checked_and_left_as_it_was(tmp_path):
+    check_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        check_folder(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        check_folder(tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    """Whatever forbids it: root, who runs some tests, no permission stops."""
+
+    def refuse(dir):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(PermissionError, match=r"cannot be written: .* \(Read-only file system\)"):
+        check_folder(tmp_path)
+
+
+# Names
+
+
+def test_a_digest_is_that_of_the_bytes(tmp_path):
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert array_sha256(array) == hashlib.sha256(array.tobytes()).hexdigest()
+    assert array_sha256(array.T.copy().T) == array_sha256(array)  # the values, not their layout
+    assert array_sha256(array + 1) != array_sha256(array)
+    (tmp_path / "file").write_bytes(array.tobytes())
+    assert sha256(tmp_path / "file") == sha256(str(tmp_path / "file")) == array_sha256(array)
+
+
+def test_digests_of_nothing_and_of_abc_by_the_standard(tmp_path):
+    """FIPS 180-4's own examples."""
+    for content, digest in (
+        (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    ):
+        (tmp_path / "file").write_bytes(content)
+        assert sha256(tmp_path / "file") == digest

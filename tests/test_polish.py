@@ -1,0 +1,174 @@
+"""What the refined preset adds: colours, grain, and how they keep an object's structure."""
+
+import cv2
+import numpy as np
+import pytest
+
+from reproduce.images.arrays import resize
+from reproduce.images.files import read_image
+from reproduce.images.polish import (
+    LARGEST_GAIN,
+    content_share,
+    guided_filter,
+    match_grain,
+    recolor,
+    smooth_colors,
+    stroke_density,
+)
+
+
+def lab(image):
+    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2LAB)
+
+
+def rgb(lightness, a=0.0, b=0.0):
+    layers = np.broadcast_arrays(np.asarray(lightness, np.float32), np.float32(a), np.float32(b))
+    return np.clip(cv2.cvtColor(np.dstack(layers).astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1)
+
+
+def guided_by_hand(image, guide, radius, flat):
+    """He et al. 2013 with a least-squares line in each window, away from the border."""
+    height, width = guide.shape
+    slope, offset = np.zeros_like(guide), np.zeros_like(guide)
+    for i in range(radius, height - radius):
+        for j in range(radius, width - radius):
+            window = slice(i - radius, i + radius + 1), slice(j - radius, j + radius + 1)
+            x, y = guide[window].ravel(), image[window].ravel()
+            slope[i, j] = np.mean((x - x.mean()) * (y - y.mean())) / (x.var() + flat**2)
+            offset[i, j] = y.mean() - slope[i, j] * x.mean()
+    out = np.zeros_like(guide)
+    for i in range(2 * radius, height - 2 * radius):
+        for j in range(2 * radius, width - 2 * radius):
+            window = slice(i - radius, i + radius + 1), slice(j - radius, j + radius + 1)
+            out[i, j] = slope[window].mean() * guide[i, j] + offset[window].mean()
+    return out
+
+
+def test_guided_filter_is_a_line_in_each_window(random):
+    image, guide, radius = random.random((16, 18)), random.random((16, 18)), 2
+    ours = guided_filter(image[..., None], guide, radius, 0.3)[..., 0]
+    inner = slice(2 * radius, -2 * radius), slice(2 * radius, -2 * radius)
+    np.testing.assert_allclose(ours[inner], guided_by_hand(image, guide, radius, 0.3)[inner], atol=1e-9)
+
+
+def test_guided_filter_of_radius_zero_changes_nothing(random):
+    image = random.random((4, 5, 2))
+    np.testing.assert_array_equal(guided_filter(image, image[..., 0], 0, 1.0), image)
+
+
+def test_coloured_noise_goes_and_lightness_and_edges_stay(random):
+    lightness = np.where(np.arange(64) < 32, 30.0, 70.0) * np.ones((64, 1))
+    clean = rgb(lightness, np.where(lightness < 50, 10.0, -10.0), 5.0)
+    a, b = lab(clean)[..., 1:].transpose(2, 0, 1) + random.normal(0, 6, (2, 64, 64))
+    noisy = rgb(lightness, a, b)
+    smooth = lab(smooth_colors(noisy, 4))
+    np.testing.assert_allclose(smooth[..., 0], lab(noisy)[..., 0], atol=0.3)
+    error = np.abs(smooth - lab(clean))[..., 1:]
+    assert error.mean() < 0.3 * np.abs(lab(noisy) - lab(clean))[..., 1:].mean()
+    assert error[:, 30:34].mean() < 2.5  # the colours differ by 20 across the edge
+
+
+def test_grain_is_brought_up_to_the_paintings(random):
+    noise = random.normal(0, 1, (96, 96))
+    image, painting = rgb(50 + noise), rgb(50 + 1.5 * random.normal(0, 1, (96, 96)))
+    left = np.arange(96) < 48
+    inside, outside = np.broadcast_to(left, (96, 96)), np.broadcast_to(~left, (96, 96))
+
+    def strength(picture, where):
+        return np.abs(cv2.Laplacian(lab(picture)[..., 0], cv2.CV_32F, ksize=1))[where].mean()
+
+    matched = match_grain(image, painting, inside, outside)
+    before, wanted = strength(image, inside), strength(painting, outside)
+    assert before < 0.75 * wanted
+    assert strength(matched, inside) == pytest.approx(wanted, rel=0.02)
+    np.testing.assert_allclose(lab(matched)[..., 1:], lab(image)[..., 1:], atol=0.5)
+
+
+def test_grain_is_never_taken_away_nor_raised_without_limit(random):
+    noise = random.normal(0, 1, (32, 32))
+    everywhere = np.ones((32, 32), bool)
+    strong, weak, none = rgb(50 + 3 * noise), rgb(50 + 0.1 * noise), rgb(np.full((32, 32), 50.0))
+    np.testing.assert_allclose(match_grain(strong, weak, everywhere, everywhere), strong, atol=5e-3)
+    np.testing.assert_allclose(match_grain(none, strong, everywhere, everywhere), none, atol=5e-3)
+    raised = lab(match_grain(weak, strong, everywhere, everywhere))[..., 0] - 50
+    assert np.abs(raised).max() <= LARGEST_GAIN * 1.05 * np.abs(lab(weak)[..., 0] - 50).max()
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_recolor_takes_lightness_from_the_object_and_colours_from_the_stage_before(factor):
+    rows, columns = np.mgrid[:48, :64]
+    content = rgb(50 + 10 * np.sin(rows / 2) + columns / 8, 20.0, -15.0)
+    reached = resize(rgb(np.full((48, 64), 40.0), -8.0, 12.0), (48 // factor, 64 // factor))
+    target, start = (lab(image) for image in recolor(reached, content, radius=2))
+    np.testing.assert_allclose(target[..., 0], lab(content)[..., 0], atol=0.2)
+    for image in (target, start):
+        np.testing.assert_allclose(image[..., 1], -8, atol=0.5)
+        np.testing.assert_allclose(image[..., 2], 12, atol=0.5)
+    assert abs(start[8:-8, 8:-8, 0].mean() - 40) < 1  # as light as what was reached
+
+
+def test_a_stage_that_has_reached_the_content_itself_begins_with_it(random):
+    content = cv2.GaussianBlur(random.random((32, 48, 3), np.float32), (0, 0), 3)
+    _, start = recolor(resize(content, (16, 24)), content, radius=0)
+    np.testing.assert_allclose(lab(start)[..., 0], lab(content)[..., 0], atol=0.5)
+
+
+@pytest.mark.parametrize("inside, outside", [(True, False), (False, True)])
+def test_without_anything_to_compare_grain_stays(random, inside, outside):
+    image = random.random((8, 9, 3), np.float32)
+    flags = (np.full((8, 9), side) for side in (inside, outside))
+    np.testing.assert_array_equal(match_grain(image, image[::-1].copy(), *flags), image)
+
+
+def portrait(random):
+    """A softly lit head and shoulders before a dark ground, as the Renaissance painted: smooth, with few edges."""
+    rows, columns = np.mgrid[:240, :200]
+    head = (rows - 90) ** 2 / 60**2 + (columns - 100) ** 2 / 42**2
+    shoulders = (rows - 260) ** 2 / 110**2 + (columns - 100) ** 2 / 90**2
+    lightness = 18 + 8 * np.exp(-((rows - 60) ** 2 + (columns - 40) ** 2) / 90**2)
+    lightness = np.where(shoulders < 1, 30 + 10 * (1 - shoulders), lightness)
+    lightness = np.where(head < 1, 50 + 25 * (1 - head) - (columns - 100) / 4, lightness)
+    return rgb(lightness + random.normal(0, 0.2, lightness.shape), 8.0, 15.0)
+
+
+def impressionist(random):
+    """A bright landscape of short dabs of broken colour all over."""
+    image = np.full((240, 200), 70, np.float32)
+    for row, column, tilt, tone in zip(*random.random((4, 6000))):
+        center = int(column * 200), int(row * 240)
+        color = 60 + 15 * (row < 0.4) + 12 * tone
+        cv2.ellipse(image, center, (5, 2), 180 * tilt, 0, 360, float(color), -1)
+    return rgb(image, 0.0, 10.0)
+
+
+def expressionist(random):
+    """A few flat areas with bold outlines, each filled with long parallel swings of the brush."""
+    rows, columns = np.mgrid[:240, :200].astype(np.float32)
+    bend = rows + 14 * np.sin(columns / 25) + 6 * np.sin(columns / 9)
+    areas = np.digitize(bend, (80, 150))
+    strokes = 6 * np.sin(bend * 0.9 + 0.2 * random.normal(0, 1, areas.shape))
+    outlines = np.abs(bend[..., None] - (80, 150)).min(axis=-1) < 3
+    return rgb(np.where(outlines, 15, np.choose(areas, (65, 45, 30)) + strokes), 25.0, 30.0)
+
+
+def test_the_more_densely_a_painting_is_painted_the_less_content_is_kept(random):
+    smooth, dabs, strokes = (content_share(paint(random)) for paint in (portrait, impressionist, expressionist))
+    assert smooth > 3 * max(dabs, strokes)
+    assert max(dabs, strokes) < 1 < smooth
+
+
+def test_real_paintings_are_ordered_from_smooth_to_expressive(materials):
+    """A smooth portrait of a woman with a child, an Impressionist's bridge, Munch's Scream, van Gogh's Starry Night."""
+    shares = [content_share(read_image(materials / f"dph/{case}_target.jpg")) for case in (34, 16, 11, 9)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 2 * shares[1] > 3 * shares[3]
+
+
+def test_stroke_density_knows_noise_from_edges_at_any_contrast(random):
+    noise = random.normal(0, 1, (300, 300))
+    assert stroke_density(rgb(50 + 2 * noise)) == pytest.approx(1, abs=0.03)
+    assert stroke_density(rgb(50 + 8 * noise)) == pytest.approx(1, abs=0.03)
+    edge = rgb(np.where(np.arange(300) < 150, 30.0, 70.0) * np.ones((300, 1)))
+    assert stroke_density(edge) < 0.01
+    assert stroke_density(np.full((300, 300, 3), 0.5, np.float32)) < 0.01
+    assert content_share(edge) == content_share(np.full((300, 300, 3), 0.5, np.float32))  # bounded
