@@ -1,0 +1,1 @@
+"""The figures, tables and measurements of the project: python -m experiments."""

@@ -1,34 +1,33 @@
 """What all figures share: labelled panels, insets, and saving a PNG with its JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle as Outline
 
-from reproduce.architecture import Rectangle
-from reproduce.images import to_bytes, write_atomically
+from reproduce.files import write_atomically
+from reproduce.images.arrays import to_bytes
+from reproduce.images.geometry import Rectangle
 
 PANEL_INCHES, DOTS_PER_INCH = 3.2, 150
 
+Row = Mapping[str, np.ndarray]  # label -> image
 
-def panels(rows: list[Mapping[str, np.ndarray]], boxes: list[Rectangle | None] | None = None) -> Figure:
+
+def panels(rows: Sequence[Row], boxes: Sequence[Rectangle | None] | None = None) -> Figure:
     """A grid of labelled images, one row a mapping label -> image; a box is outlined and zoomed in under its row."""
     boxes = boxes or [None] * len(rows)
     lines = [line for row, box in zip(rows, boxes) for line in _lines(row, box)]
     columns = max(len(row) for row in rows)
     heights = [max(image.shape[0] / image.shape[1] for image in line.values()) for line, _ in lines]
     size = (columns * PANEL_INCHES, sum(heights) * PANEL_INCHES + 0.3 * len(lines))
-    figure, axes = plt.subplots(
-        len(lines), columns, figsize=size, squeeze=False, height_ratios=heights, layout="constrained"
-    )
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(lines), columns, squeeze=False, height_ratios=heights)
     for axis in axes.ravel():
         axis.axis("off")
     for (line, box), line_axes in zip(lines, axes):
@@ -39,27 +38,22 @@ def panels(rows: list[Mapping[str, np.ndarray]], boxes: list[Rectangle | None] |
     return figure
 
 
-def show(axis, image: np.ndarray, label: str = "") -> None:
+def show(axis: Axes, image: np.ndarray, label: str = "") -> None:
     """An image or mask on an axis, pixel for pixel, under its label."""
     axis.imshow(to_bytes(image), cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
     axis.set_title(label, fontsize=9)
     axis.axis("off")
 
 
-def save(figure: Figure, path: Path, record: dict) -> None:
+def save(figure: Figure, path: Path, record: Mapping[str, Any]) -> None:
     """Write figure and record as PATH.png and PATH.json, each whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path.with_suffix(".png"), lambda temporary: figure.savefig(temporary, dpi=DOTS_PER_INCH))
-    plt.close(figure)
-    save_json(path.with_suffix(".json"), record)
-
-
-def save_json(path: Path, record: dict) -> None:
     text = json.dumps(record, indent=1) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text))
 
 
-def without_trace(report: dict) -> dict:
+def without_trace(report: Mapping[str, Any]) -> dict[str, Any]:
     """A run's report as a figure's record keeps it: the loss of every evaluation stays in the cache."""
     return {
         key: without_trace(value) if isinstance(value, dict) else value
@@ -68,7 +62,7 @@ def without_trace(report: dict) -> dict:
     }
 
 
-def _lines(row: Mapping[str, np.ndarray], box: Rectangle | None):
+def _lines(row: Row, box: Rectangle | None) -> Iterator[tuple[Row, Rectangle | None]]:
     yield row, box
     if box is not None:
         yield {f"{label} (detail)": image[box.slices] for label, image in row.items()}, None

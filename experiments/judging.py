@@ -1,36 +1,27 @@
 """The measures of `reproduce.metrics` on a case of the materials."""
 
-from functools import cache
+from collections.abc import Callable
 
 import numpy as np
 
 from reproduce import metrics
-from reproduce.features import Extractor
-from reproduce.images import to_bytes
-from reproduce.masks import feather, grow
-from reproduce.settings import PAPER
+from reproduce.images.arrays import to_bytes
+from reproduce.images.masks import feather, grow
+from reproduce.network.features import VGG19
+from reproduce.presets import PAPER
 
-from .materials import Case
-from .runs import weights
+from .materials.cases import Case
 
 
-class Judgement:
-    """image -> its measures, against the case's painting, naive composite and published results."""
-
-    def __init__(self, case: Case):
-        grown = feather(grow(case.mask, PAPER.grow), PAPER.feather)
-        painting, naive = _as_file(case.background), _as_file(case.composite)
-        self._judge = metrics.Judge(painting, naive, case.mask, grown, _extractor(), references=case.published)
-
-    def __call__(self, image: np.ndarray) -> dict[str, float]:
-        return self._judge(_as_file(image))
+def judgement(case: Case, network: VGG19) -> Callable[[np.ndarray], dict[str, float]]:
+    """A function image -> its measures, against the case's painting, naive composite and published results."""
+    grown = feather(grow(case.mask, PAPER.mask.grow), PAPER.mask.feather)
+    painting, naive = _as_file(case.background), _as_file(case.composite)
+    extractor = network.extractor(metrics.LAYERS)
+    judge = metrics.Judge(painting, naive, case.mask, grown, extractor, references=case.published)
+    return lambda image: judge(_as_file(image))
 
 
 def _as_file(image: np.ndarray) -> np.ndarray:
     """The image with 8 bits a channel, as results are kept: a drawn scene has more."""
     return to_bytes(image).astype(np.float32) / 255
-
-
-@cache
-def _extractor() -> Extractor:
-    return Extractor(metrics.LAYERS, weights())

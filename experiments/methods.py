@@ -1,62 +1,106 @@
 """The methods that are compared on a case, by the names that tables and figures call them."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from reproduce.settings import preset
+from reproduce.applications.registry import preset
+from reproduce.settings import Settings
 
-from .materials import Case
-from .runs import Runs
-
-Made = tuple[np.ndarray, dict | None]  # an image, and the report of its run if it was run here
-
-
-def naive(runs: Runs, case: Case) -> Made:
-    """The object pasted as it is: the control."""
-    return case.composite, None
+from .jobs import Finished, Job, Runs
+from .materials.cases import Case
+from .request import Request
 
 
-def gatys(runs: Runs, case: Case) -> Made:
-    """Gatys et al. 2016 on the whole composite, the painting being the style (the paper's figure 7)."""
-    return _made(runs.stylize(f"{case.name}, gatys", case.composite, case.background, preset("gatys", "stylize")))
+@dataclass(frozen=True)
+class Given:
+    """A method whose results come with the cases.
+
+    Attributes:
+        name: what it is called.
+        help: what it is.
+        find: case -> its result, None where that is not at hand.
+    """
+
+    name: str
+    help: str
+    find: Callable[[Case], np.ndarray | None]
+
+    def job(self, request: Request, case: Case) -> None:
+        """Nothing is to be run."""
+
+    def result(self, request: Request, runs: Runs, case: Case) -> Finished | None:
+        """The image, with an empty report; None where the case has none."""
+        image = self.find(case)
+        return None if image is None else Finished(image, {})
 
 
-def base(runs: Runs, case: Case) -> Made:
-    """The paper's own three-layer base network (section 3.2) on the whole composite."""
-    return _made(runs.stylize(f"{case.name}, base", case.composite, case.background, preset("paper", "stylize")))
+@dataclass(frozen=True)
+class Made:
+    """A method that is run on a case.
+
+    Attributes:
+        name: what it is called.
+        help: what it is.
+        application: harmonize, or stylize, which paints the whole composite in the style of the painting.
+        settings: of the run.
+    """
+
+    name: str
+    help: str
+    application: str
+    settings: Settings
+
+    def job(self, request: Request, case: Case) -> Job:
+        """What is to be run."""
+        inputs = {"harmonize": case.inputs, "stylize": {"content": case.composite, "style": case.background}}
+        return request.job(f"{case.name}, {self.name}", self.application, self.settings, **inputs[self.application])
+
+    def result(self, request: Request, runs: Runs, case: Case) -> Finished:
+        """The image and the report of the run."""
+        return runs.result(self.job(request, case))
 
 
-def paper(runs: Runs, case: Case) -> Made:
-    """The paper's harmonisation, at half resolution."""
-    return _made(runs.harmonize(case, preset("paper", "harmonize")))
+Method = Given | Made
 
+NAIVE = Given("naive", "the object pasted as it is: the control", lambda case: case.composite)
+GATYS = Made(
+    "gatys",
+    "Gatys et al. 2016 on the whole composite, the painting being the style (the paper's figure 7)",
+    "stylize",
+    preset("gatys", "stylize"),
+)
+BASE = Made(
+    "base",
+    "the paper's own three-layer base network (section 3.2) on the whole composite",
+    "stylize",
+    preset("paper", "stylize"),
+)
+PAPER = Made("paper", "the paper's harmonisation, at half resolution", "harmonize", preset("paper", "harmonize"))
+PAPER_FULL = Made(
+    "paper_full",
+    "the paper's harmonisation at full resolution",
+    "harmonize",
+    preset("paper", "harmonize", scale=1.0),
+)
+REFINED = Made(
+    "refined",
+    "beyond the paper: the `refined` preset, at full resolution",
+    "harmonize",
+    preset("refined", "harmonize"),
+)
+FIRST_PASS = Given(
+    "first_pass",
+    "the published result of Deep Painterly Harmonization's first pass, where at hand",
+    lambda case: case.published.get("first_pass"),
+)
+FINAL = Given(
+    "final",
+    "the published final result of Deep Painterly Harmonization, where at hand",
+    lambda case: case.published.get("final"),
+)
 
-def paper_full(runs: Runs, case: Case) -> Made:
-    """The paper's harmonisation at full resolution."""
-    return _made(runs.harmonize(case, replace(preset("paper", "harmonize"), scale=1.0)))
-
-
-def refined(runs: Runs, case: Case) -> Made:
-    """Beyond the paper: the `refined` preset, at full resolution."""
-    return _made(runs.harmonize(case, preset("refined", "harmonize")))
-
-
-def first_pass(runs: Runs, case: Case) -> Made | None:
-    """The published result of Deep Painterly Harmonization's first pass, where at hand."""
-    return (case.published["first_pass"], None) if "first_pass" in case.published else None
-
-
-def final(runs: Runs, case: Case) -> Made | None:
-    """The published final result of Deep Painterly Harmonization, where at hand."""
-    return (case.published["final"], None) if "final" in case.published else None
-
-
-def _made(result) -> Made:
-    return result.image, result.report
-
-
-METHODS: dict[str, Callable[[Runs, Case], Made | None]] = {
-    method.__name__: method for method in (naive, gatys, base, paper, paper_full, refined, first_pass, final)
+METHODS: dict[str, Method] = {
+    method.name: method for method in (NAIVE, GATYS, BASE, PAPER, PAPER_FULL, REFINED, FIRST_PASS, FINAL)
 }

@@ -1,137 +1,200 @@
-"""The experiments' machinery: caching by what made a run, the table, the command line. Networks here are small."""
+"""The experiments: what they ask of jobs and make of results, and the command line. Networks here are small."""
 
+import ast
 import csv
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from experiments import ablation, runs, structure, table
-from experiments.__main__ import EXPERIMENTS, main
-from experiments.drawing import panels, save
-from experiments.materials import Case, Materials
+from experiments import command_line, judging, methods, request
+from experiments.benchmark import benchmark, measuring
+from experiments.command_line import EXPERIMENTS, main
+from experiments.drawing import panels, save, without_trace
+from experiments.figures import demo, figure_7, structure
+from experiments.jobs import Cache, Finished, Job, Runs
+from experiments.materials.cases import Case, Materials
 from experiments.methods import METHODS
-from experiments.runs import Runs
-from reproduce.applications import Result
-from reproduce.architecture import Rectangle
-from reproduce.features import Extractor
-from reproduce.images import read_image
-from reproduce.settings import PAPER, REFINED
-from reproduce.weights import Weights
+from experiments.request import SMOKE_CASES, SMOKE_ITERATIONS, SMOKE_SIDE, Request
+from experiments.scenes import ScreenScene
+from experiments.tables import ablation, table
+from reproduce import VGG19, InputError, Stop, read_image, write_image
+from reproduce.applications.registry import APPLICATIONS
+from reproduce.images.geometry import Rectangle
+from reproduce.network.features import Extractor
+from reproduce.network.weights import Weights
+from reproduce.presets import PAPER, REFINED
+
+ROOT = Path(__file__).parents[1]
+NETWORK = VGG19(width=0.05)
 
 
-@pytest.fixture
-def made(monkeypatch):
-    """Replace the applications by ones that count their calls and return the content inverted."""
-    calls = []
-
-    def application(name):
-        def run(image, *others, weights, on_progress, **more):
-            settings = next(other for other in others if hasattr(other, "iterations"))
-            calls.append((name, settings))
-            trace = [{"stage": stage, "loss": loss} for stage, loss in ((0, 9.0), (1, 4.0), (1, 1.0), (1, 2.0))]
-            report = {"interrupted": False, "seconds": 1.0, "evaluations": 3, "peak_memory_bytes": 5, "trace": trace}
-            return Result(1 - image, report | {"loss": {"initial": {}, "final": {}}})
-
-        run.__name__ = name
-        return run
-
-    for name in ("harmonize", "stylize", "restyle_region"):
-        monkeypatch.setattr(runs, name, application(name))
-    monkeypatch.setattr(runs, "weights", lambda: Weights("nowhere", "test", "0" * 64))
-    return calls
-
-
-def case(name="one", shape=(40, 48)):
-    random = np.random.default_rng(len(name))
+def case(name="one", shape=(96, 112)):
+    random = np.random.default_rng(list(name.encode()))
     background = random.integers(0, 256, (*shape, 3)).astype(np.float32) / 255
     mask = np.zeros(shape, np.float32)
-    mask[10:30, 12:36] = 1
+    mask[20:70, 24:80] = 1
     return Case(name, background, np.where(mask[..., None] > 0, 1 - background, background), mask)
 
 
-def make_runs(folder, **changes):
+def make_request(folder, **changes):
     materials = Materials("test", "drawn", "none", {name: lambda name=name: case(name) for name in ("one", "two")})
-    return Runs(materials, folder / "output", folder / "cache", **changes)
+    return Request(materials, folder / "output", NETWORK, **changes)
 
 
-def test_a_run_is_made_once(made, tmp_path):
-    first = make_runs(tmp_path).harmonize(case(), PAPER)
-    again = make_runs(tmp_path).harmonize(case(), PAPER)
-    assert len(made) == 1
-    np.testing.assert_array_equal(first.image, again.image)
-    np.testing.assert_allclose(first.image, 1 - case().background, atol=1e-6)
+class Canned:
+    """Gives the first image inverted as the result of every job, and remembers the jobs."""
+
+    def __init__(self):
+        self.asked = []
+
+    def result(self, job):
+        self.asked.append(job)
+        trace = [{"stage": stage, "loss": loss} for stage, loss in ((0, 9.0), (1, 4.0), (1, 1.0), (1, 2.0))]
+        report = {"seconds": 1.0, "evaluations": 3, "peak_memory_bytes": 5, "trace": trace}
+        return Finished(1 - next(iter(job.inputs.values())), report)
 
 
-@pytest.mark.parametrize("changes", [{"scale": 1.0}, {"content_weight": 0.1}, {"style_layers": ("block3_conv1",)}])
-def test_other_settings_make_another_run(made, tmp_path, changes):
-    everything = make_runs(tmp_path)
-    everything.harmonize(case(), PAPER)
-    everything.harmonize(case(), replace(PAPER, **changes))
-    assert len(made) == 2
+def judge_of_ones(case, network):
+    return lambda image: (
+        {"content": float(image[0, 0, 0])} | dict.fromkeys(("style", "grain", "color_grain", "seam"), 1.0)
+    )
 
 
-def test_other_inputs_weights_or_code_make_another_run(made, tmp_path, monkeypatch):
-    everything = make_runs(tmp_path)
-    everything.harmonize(case(), PAPER)
-    touched = case()
-    touched.background[0, 0, 0] = 1 - touched.background[0, 0, 0]
-    everything.harmonize(touched, PAPER)
-    monkeypatch.setattr(runs, "weights", lambda: Weights("nowhere", "test", "1" * 64))
-    everything.harmonize(case(), PAPER)
-    monkeypatch.setattr(runs, "method_hash", lambda: "other code")
-    everything.harmonize(case(), PAPER)
-    assert len(made) == 4
+def titles(figure):
+    return [axis.get_title() for axis in figure.axes]
 
 
-def test_images_of_the_same_bytes_and_other_sizes_make_another_run(made, tmp_path):
-    everything = make_runs(tmp_path)
-    for shape in ((40, 48), (48, 40)):
-        everything.stylize("blank", np.ones((*shape, 3), np.float32), case().background, PAPER)
-    assert len(made) == 2
+# What is asked for
 
 
-def test_a_stopped_run_is_not_kept(made, tmp_path, monkeypatch):
-    def stopped(image, *others, **more):
-        return Result(image, {"interrupted": True})
-
-    stopped.__name__ = "harmonize"
-    monkeypatch.setattr(runs, "harmonize", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        make_runs(tmp_path).harmonize(case(), PAPER)
-    assert not (tmp_path / "cache").exists()
+def test_iterations_and_smoke_go_into_the_settings(tmp_path):
+    for changes, iterations in (({}, 200), ({"iterations": 7}, 7), ({"smoke": True}, SMOKE_ITERATIONS)):
+        job = make_request(tmp_path, **changes).job("a run", "harmonize", PAPER, **case().inputs)
+        assert job.settings == replace(PAPER, solver=replace(PAPER.solver, iterations=iterations))
+    with pytest.raises(InputError, match="iterations of 0 or more"):
+        make_request(tmp_path, iterations=-1).job("a run", "harmonize", PAPER)
 
 
-def test_the_code_s_hash_ignores_comments_and_docstrings_only(tmp_path, monkeypatch):
-    def hash_of(source):
-        (tmp_path / "module.py").write_text(source)
-        runs.method_hash.cache_clear()
-        return runs.method_hash()
-
-    monkeypatch.setattr(runs, "METHOD", ("module",))
-    monkeypatch.setattr(runs.reproduce, "__file__", str(tmp_path / "__init__.py"))
-    plain = hash_of('def f(x):\n    """Double."""\n    return 2 * x\n')
-    assert hash_of('def f(x):\n    """Twice."""\n\n    return 2 * x  # why\n') == plain
-    assert hash_of('def f(x):\n    """Double."""\n    return 3 * x\n') != plain
-    runs.method_hash.cache_clear()
-
-
-def test_iterations_and_smoke_go_into_the_settings(made, tmp_path):
-    make_runs(tmp_path, iterations=7).harmonize(case(), PAPER)
-    make_runs(tmp_path, smoke=True).harmonize(case(), PAPER)
-    assert [settings.iterations for _, settings in made] == [7, runs.SMOKE_ITERATIONS]
+def test_jobs_know_the_weights_of_the_network(tmp_path):
+    network = VGG19(Weights(Path("nowhere.h5"), "test", "5" * 64))
+    assert replace(make_request(tmp_path), network=network).job("a run", "harmonize", PAPER).weights == "5" * 64
 
 
 def test_smoke_shrinks_images_and_leaves_cases_out(tmp_path):
     names = [str(number) for number in range(5)]
     large = Materials("test", "drawn", "none", {name: lambda: case("large", (300, 600)) for name in names})
-    cases = Runs(large, tmp_path, tmp_path, smoke=True).cases()
-    assert len(cases) == runs.SMOKE_CASES
-    assert cases[0].background.shape == (runs.SMOKE_SIDE // 2, runs.SMOKE_SIDE, 3)
+    cases = list(Request(large, tmp_path, NETWORK, smoke=True).cases())
+    assert len(cases) == SMOKE_CASES
+    assert cases[0].background.shape == (SMOKE_SIDE // 2, SMOKE_SIDE, 3)
     assert cases[0].mask.shape == cases[0].background.shape[:2]
+
+
+def test_cases_can_be_chosen(tmp_path):
+    assert [case.name for case in make_request(tmp_path).cases(1)] == ["one"]
+    assert [case.name for case in make_request(tmp_path).cases()] == ["one", "two"]
+    chosen = make_request(tmp_path, only=("two",))
+    assert [case.name for case in chosen.cases()] == ["two"]
+    assert chosen.paper_case().name == chosen.first_case().name == "two"
+
+
+def test_the_paper_s_case_is_taken_where_the_materials_have_it(tmp_path):
+    dph = Materials("dph", "fetched", "none", {name: lambda name=name: case(name) for name in ("3", "4")})
+    assert Request(dph, tmp_path, NETWORK).paper_case().name == "4"
+    assert Request(dph, tmp_path, NETWORK, only=("3",)).paper_case().name == "3"
+
+
+def test_a_case_is_read_when_its_turn_comes(tmp_path):
+    read = []
+
+    def load(name):
+        read.append(name)
+        return case(name)
+
+    materials = Materials("test", "drawn", "none", {name: lambda name=name: load(name) for name in ("one", "two")})
+    cases = Request(materials, tmp_path, NETWORK).cases()
+    assert read == [] and next(cases).name == "one" and read == ["one"]
+
+
+@pytest.fixture
+def small_scenes(monkeypatch):
+    """Noise in place of the drawn photographs and paintings: drawing takes seconds."""
+    images = [case("noise" * (number + 1), (480, 640)).background for number in range(3)]
+    corners = np.array([(100.0, 80), (500, 90), (520, 400), (90, 380)])
+    scene = ScreenScene("screen", images[0], corners, images[1], images[2])
+    monkeypatch.setattr(request, "_drawn_screen", lambda: scene)
+    monkeypatch.setattr(request, "_drawn_pair", lambda: (images[0], images[1]))
+    return scene
+
+
+def test_a_small_screen_has_its_corners_where_they_were(tmp_path, small_scenes):
+    whole, small = (make_request(tmp_path, smoke=smoke).screen() for smoke in (False, True))
+    assert whole.photograph.shape == (480, 640, 3) and small.photograph.shape == (168, 224, 3)
+    np.testing.assert_allclose(whole.corners, small_scenes.corners)
+    np.testing.assert_allclose(small.corners, small_scenes.corners * 0.35, rtol=1e-6)
+
+
+# Methods
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_method_s_job_fits_its_application(method, tmp_path):
+    job = method.job(make_request(tmp_path), case())
+    if isinstance(method, methods.Given):
+        assert job is None
+        return
+    application = APPLICATIONS[job.application]
+    assert set(job.inputs) == {entry.name for entry in application.inputs if entry.required}
+    assert job.name == f"one, {method.name}" and job.settings == method.settings
+
+
+def test_methods_are_what_they_say(tmp_path):
+    request, runs = make_request(tmp_path), Canned()
+    published = replace(case(), published={"final": case("other").background})
+    assert METHODS["naive"].result(request, runs, published).image is published.composite
+    assert METHODS["final"].result(request, runs, published).image is published.published["final"]
+    assert METHODS["first_pass"].result(request, runs, published) is None
+    assert runs.asked == []
+    np.testing.assert_array_equal(METHODS["gatys"].result(request, runs, published).image, 1 - published.composite)
+    np.testing.assert_array_equal(METHODS["paper"].result(request, runs, published).image, 1 - published.background)
+    assert METHODS["paper_full"].settings.image.scale == 1 and METHODS["paper"].settings == PAPER
+
+
+def test_the_table_s_methods_are_known():
+    assert set(table.DEFAULT_METHODS) <= set(METHODS)
+
+
+# Tables
+
+
+def test_the_table_has_a_row_a_case_and_method_and_medians(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "judgement", judge_of_ones)
+    request, runs = make_request(tmp_path, methods=("naive", "paper", "final")), Canned()
+    table.draw(request, runs)
+    with open(tmp_path / "output" / "table.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["case"], row["method"]) for row in rows] == [
+        (c, m) for c in ("one", "two") for m in ("naive", "paper")
+    ]
+    assert float(rows[1]["content"]) == pytest.approx(1 - float(rows[0]["content"]), abs=1 / 255)
+    assert rows[0]["seconds"] == "" and rows[1]["seconds"] == "1.0"
+    record = json.loads((tmp_path / "output" / "table.json").read_text())
+    assert record["licence"] == "none" and [row["case"] for row in record["rows"]] == ["one", "one", "two", "two"]
+    assert (tmp_path / "output" / "table.png").exists()
+    assert (tmp_path / "output" / "table.md").read_text().startswith("| method | cases | content |")
+
+
+def test_medians_by_hand():
+    rows = [{"case": c, "method": "a", "style": s} for c, s in (("1", 0.1), ("2", 0.5), ("3", 0.2))]
+    assert table.medians(rows).splitlines()[2] == "| a | 3 | 0.200 |"
 
 
 def test_every_ablation_has_its_preset_s_settings_among_its_own():
@@ -140,10 +203,9 @@ def test_every_ablation_has_its_preset_s_settings_among_its_own():
         assert len(set(map(str, variants.values()))) == len(variants) > 1
 
 
-def test_an_ablation_has_its_pictures_its_table_and_its_losses(made, tmp_path, monkeypatch):
-    measures = dict.fromkeys(("content", "style", "grain", "color_grain", "seam"), 1.0)
-    monkeypatch.setattr(ablation, "Judgement", lambda case: lambda image: measures)
-    ablation.make(make_runs(tmp_path, ablations=("iterations",)))
+def test_an_ablation_has_its_pictures_its_table_and_its_losses(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "judgement", judge_of_ones)
+    ablation.draw(make_request(tmp_path, ablations=("iterations",)), Canned())
     with open(tmp_path / "output" / "ablation_iterations_table.csv") as file:
         rows = list(csv.DictReader(file))
     variants = ablation.ABLATIONS["iterations"]
@@ -155,49 +217,54 @@ def test_an_ablation_has_its_pictures_its_table_and_its_losses(made, tmp_path, m
         assert (tmp_path / "output" / f"{name}.png").exists()
 
 
-def test_the_table_has_a_row_a_case_and_method_and_medians(made, tmp_path, monkeypatch):
-    def judge(image):
-        return {"content": float(image[0, 0, 0])} | dict.fromkeys(("style", "grain", "color_grain", "seam"), 1.0)
-
-    monkeypatch.setattr(table, "Judgement", lambda case: judge)
-    rows = table.measure(make_runs(tmp_path), ("naive", "paper", "final"), "table")
-    assert [(row["case"], row["method"]) for row in rows] == [
-        (c, m) for c in ("one", "two") for m in ("naive", "paper")
-    ]
-    with open(tmp_path / "output" / "table.csv") as file:
-        assert len(list(csv.DictReader(file))) == 4
-    assert rows[1]["content"] == pytest.approx(1 - rows[0]["content"], abs=1e-6)
-    assert json.loads((tmp_path / "output" / "table.json").read_text())["rows"][0]["case"] == "one"
-    assert (tmp_path / "output" / "table.png").exists()
+def test_judging_compares_with_the_naive_composite():
+    judge = judging.judgement(case(), NETWORK)
+    naive, painting = judge(case().composite), judge(case().background)
+    assert naive["style"] == pytest.approx(1) and naive["content"] == pytest.approx(1)
+    assert painting["style"] < 1 and painting["background"] == 0 and painting["grain"] == pytest.approx(1, abs=0.2)
+    assert judge(case().background + 0.001) == painting  # judged as a file has it, with 8 bits a channel
 
 
-def test_medians_by_hand():
-    rows = [{"case": c, "method": "a", "style": s} for c, s in (("1", 0.1), ("2", 0.5), ("3", 0.2))]
-    assert table.medians(rows).splitlines()[2] == "| a | 3 | 0.200 |"
-
-
-def test_the_table_s_methods_are_known():
-    assert set(table.DEFAULT_METHODS) <= set(METHODS)
-
-
-def test_cases_can_be_chosen(tmp_path):
-    assert [case.name for case in make_runs(tmp_path).cases(1)] == ["one"]
-    chosen = make_runs(tmp_path, only=("two",))
-    assert [case.name for case in chosen.cases()] == ["two"] and chosen.paper_case().name == "two"
+# Figures
 
 
 def test_a_figure_is_saved_with_its_record(tmp_path):
     figure = panels([{"left": case().background, "right": case().mask}], [Rectangle(5, 5, 20, 30)])
     save(figure, tmp_path / "new" / "figure", {"made of": "panels"})
+    assert titles(figure) == ["left", "right", "left (detail)", "right (detail)"]
     assert read_image(tmp_path / "new" / "figure.png").shape[1] > 500
     assert json.loads((tmp_path / "new" / "figure.json").read_text()) == {"made of": "panels"}
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["figure.json", "figure.png"]
 
 
+def test_records_leave_out_the_traces_of_all_runs():
+    report = {"seconds": 1, "trace": [1], "background": {"seconds": 2, "trace": [2]}}
+    assert without_trace(report) == {"seconds": 1, "background": {"seconds": 2}}
+
+
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        (demo, ["painting", "pasted", "paper's method", "refined"]),
+        (figure_7, ["target", "original style transfer network", "our pipeline", "refined (not in the paper)"]),
+    ],
+    ids=["demo", "figure_7"],
+)
+def test_a_figure_s_columns(figure, expected, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(figure, "save", lambda *arguments: saved.append(arguments))
+    runs = Canned()
+    figure.draw(make_request(tmp_path), runs)
+    (drawn, path, record) = saved[0]
+    assert titles(drawn)[:4] == expected
+    assert path.name == figure.__name__.rpartition(".")[2]
+    assert record["case"] == "one" and len(record["runs"]) == len(runs.asked)
+
+
 def test_a_structure_shows_the_shapes_and_losses_of_its_run():
     extractor = Extractor(PAPER.layers, width=1 / 16)
     report = {"size": {"working": [112, 80]}, "evaluations": 4}  # width first, as in every report
-    terms = {"content block4_conv1": 0.0} | {f"style {layer}": 0.5 for layer in PAPER.style_layers}
+    terms = {"content block4_conv1": 0.0} | {f"style {layer}": 0.5 for layer in PAPER.style.style_layers}
     report["loss"] = {"initial": {"total": 12345.6, "terms": terms}, "final": {"total": 0.25, "terms": terms}}
     shape = structure.working_shape(report)
     rows = structure.feature_maps(extractor, {"pasted": case().composite}, shape)
@@ -208,6 +275,55 @@ def test_a_structure_shows_the_shapes_and_losses_of_its_run():
     assert "block5_conv1\npasted 5 x 7" in texts
     assert "content loss\n0 \N{RIGHTWARDS ARROW} 0\nstyle loss\n0.5 \N{RIGHTWARDS ARROW} 0.5" in texts
     assert any("12,346 \N{RIGHTWARDS ARROW} 0.25 in 4 evaluations" in text for text in texts)
+
+
+# The benchmark
+
+
+def test_measures_alternate_and_give_medians():
+    order = []
+
+    def measure(name, values):
+        left = iter(values)
+
+        def take():
+            order.append(name)
+            return next(left)
+
+        return take
+
+    assert measuring.alternate(measure("a", (1, 9, 2)), measure("b", (5, 4, 6)), repeats=3) == [2, 5]
+    assert order == ["a", "b"] * 3
+
+
+def test_a_markdown_table():
+    text = measuring.markdown_table("Title", "Text.", "one | two", [("1", "2")])
+    assert text == "## Title\n\nText.\n\n| one | two |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_the_share_of_convolutions_is_a_share():
+    extractor = Extractor(("block2_conv1",), width=0.25)
+    image = case(shape=(240, 320)).background
+    extractor(image)  # compiled here
+    assert 0.05 < measuring.share_of("Conv2D", lambda: extractor(image)) < 1.5  # several threads may run them
+    assert measuring.share_of("NoSuchOperation", lambda: extractor(image)) == 0
+
+
+@pytest.mark.parametrize("section", [benchmark.evaluation, benchmark.matching, benchmark.coarse_to_fine])
+def test_a_section_of_the_benchmark(section, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "SIZES", ((64, 80),))
+    monkeypatch.setattr(benchmark, "matrix_product_speed", lambda: 1e9)
+    monkeypatch.setattr(benchmark, "PAPER", replace(PAPER, image=replace(PAPER.image, scale=0.2)))
+    monkeypatch.setattr(benchmark, "change", lambda settings, **changes: settings)
+    # A random network without biases puts out nothing for a blank image.
+    monkeypatch.setattr(benchmark, "blank_image", lambda shape: np.full((*shape, 3), 0.2, np.float32))
+    painting = case(shape=(525, 700)).background
+    lines = section(painting, Runs(Cache(tmp_path), NETWORK, Stop())).splitlines()
+    assert lines[0].startswith("## ") and lines[-1].startswith("| ")
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+
+
+# The command line
 
 
 def test_the_list_names_every_experiment(capsys):
@@ -229,7 +345,126 @@ def test_the_list_names_every_experiment(capsys):
     ],
 )
 def test_a_mistake_is_one_line_before_any_work(arguments, message, capsys, tmp_path):
-    assert main([*arguments, "--output", str(tmp_path / "o")]) == 2
+    assert main([*arguments, "--output", str(tmp_path / "o"), "--cache", str(tmp_path / "c")], NETWORK) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and re.search(message, lines[0])
-    assert not (tmp_path / "o").exists()
+    assert not (tmp_path / "o").exists() and not (tmp_path / "c").exists()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Materials of two cases in a folder."""
+    folder = tmp_path / "materials"
+    folder.mkdir()
+    for name in ("one", "two"):
+        for ending, image in zip(("target", "naive", "c_mask"), case(name).inputs.values()):
+            write_image(folder / f"{name}_{ending}.png", image)
+    return folder
+
+
+@pytest.fixture
+def run(folder, tmp_path):
+    """Run a command on the materials in small."""
+
+    def run(*arguments):
+        places = ("--materials", str(folder), "--output", str(tmp_path / "made"), "--cache", str(tmp_path / "cache"))
+        return main([*arguments, *places, "--smoke"], NETWORK)
+
+    return run
+
+
+def announced(text):
+    """The runs that the program said it makes: number -> (of how many, name)."""
+    found = re.findall(r"run (\d+) of (\d+): ([^\r\n]*)", text)
+    return {int(number): (int(count), name) for number, count, name in found}
+
+
+def test_everything_is_made_and_each_distinct_run_once(run, small_scenes, tmp_path, capsys):
+    names = ["demo", "figures", "table", "ablation", "figure_6"]
+    options = ["--methods", "naive,gatys,base,paper,paper_full,refined", "--ablations", "mask_mode"]
+    assert run(*names, *options) == 0
+    runs = announced(capsys.readouterr().err)
+    assert list(runs) == list(range(1, len(runs) + 1)) and {count for count, _ in runs.values()} == {len(runs)}
+    # Of a figure each: 1, the screen, the screen and the rest; of both cases: five methods, two masks more.
+    assert len(runs) == 3 + 2 * (5 + 2)
+    # Had a figure needed a job that it did not name, there would be more.
+    assert len(list((tmp_path / "cache").glob("*.json"))) == len(runs)
+    made = {path.name for path in (tmp_path / "made").iterdir()}
+    whole = {f"{name}.{suffix}" for name in ("demo", *command_line.FIGURES, "table") for suffix in ("png", "json")}
+    whole |= {"table.csv", "table.md", "ablation_mask_mode_table.csv", "ablation_mask_mode_table.md"}
+    pictures = ("ablation_mask_mode", "ablation_mask_mode_loss", "ablation_mask_mode_table")
+    whole |= {f"{name}.{suffix}" for name in pictures for suffix in ("png", "json")}
+    assert made == whole
+    before = {path.name: path.read_bytes() for path in (tmp_path / "made").glob("*.png")}
+    assert run(*names, *options) == 0
+    assert not announced(capsys.readouterr().err)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "made").glob("*.png")}
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_stops_and_the_same_command_goes_on(name, run, tmp_path, monkeypatch, capsys):
+    number = getattr(signal, name)
+    finish = Job.run
+
+    def run_job(job, network, on_progress, stop):
+        if list((tmp_path / "cache").iterdir()):  # the second run
+            signal.raise_signal(number)
+        return finish(job, network, on_progress, stop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "run", run_job)
+        assert run("figure_5") == 128 + number
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("experiments")]
+    assert lines == ["experiments: stopped; finished runs are kept, the same command goes on from there"]
+    assert len(list((tmp_path / "cache").glob("*.json"))) == 1 and list((tmp_path / "made").iterdir()) == []
+    assert run("figure_5") == 0
+    assert announced(capsys.readouterr().err) == {1: (1, "two, paper")}
+    assert (tmp_path / "made" / "figure_5.png").exists()
+
+
+def test_a_second_signal_stops_at_once(run, monkeypatch, capsys):
+    def run_job(job, network, on_progress, stop):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Job, "run", run_job)
+    assert run("figure_5") == 130
+    assert "stopped; finished runs are kept" in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(run, monkeypatch):
+    def faulty(self):
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(Request, "paper_case", faulty)
+    with pytest.raises(ValueError, match="a fault"):
+        run("figure_6")
+
+
+def test_an_output_that_cannot_be_written_is_said_before_the_work(folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for places in (("file/in", "cache"), ("output", "file/in")):
+        output, cache = (str(tmp_path / place) for place in places)
+        arguments = ["figure_6", "--materials", str(folder), "--output", output, "--cache", cache]
+        assert main(arguments, NETWORK) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "file" in line
+
+
+def test_both_programs_set_the_same_for_their_process():
+    """NumPy, Keras, TensorFlow and OpenCV read these when they are first imported."""
+    settings = []
+    for package in ("reproduce", "experiments"):
+        body = ast.parse((ROOT / package / "__main__.py").read_text()).body
+        sets = [node for node in body if ast.unparse(node).startswith("os.environ.setdefault(")]
+        imports = [node for node in body if isinstance(node, ast.ImportFrom) and node.level]
+        assert max(node.lineno for node in sets) < min(node.lineno for node in imports)
+        settings.append({ast.unparse(node) for node in sets})
+    assert settings[0] == settings[1] and len(settings[0]) == 4
+
+
+def test_the_program_runs_in_a_process_of_its_own():
+    code = "import os, experiments.__main__; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert process.stdout.split() == ["1"] and process.returncode == 0, process.stderr

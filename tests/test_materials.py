@@ -2,21 +2,24 @@
 
 import hashlib
 import shutil
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from experiments import materials
-from experiments.materials import Case, Pin, fetch, group_by_case, open_materials
+from experiments.materials import dph, fetching, opening
+from experiments.materials.cases import Case, group_by_case
+from experiments.materials.fetching import Pin, fetch
+from experiments.materials.opening import open_materials
+from experiments.scenes import PASTED_SCENES
+from reproduce import InputError, Stopped
 
 SOURCE_LAYOUT = {
     "background": "data/{}_target.jpg",
@@ -105,14 +108,14 @@ def test_a_file_is_read_only_when_its_case_is_asked_for(tmp_path):
     (tmp_path / "2_target.jpg").write_bytes(b"not an image")
     opened = open_materials(tmp_path)
     opened.case("1")
-    with pytest.raises((ValueError, OSError), match=r"2_target\.jpg"):
+    with pytest.raises((InputError, OSError), match=r"2_target\.jpg"):
         opened.case("2")
 
 
 @pytest.mark.parametrize("role", ["composite", "mask"])
 def test_sizes_that_differ_are_both_named(tmp_path, role):
     write_case(tmp_path, "4", sizes={role: (30, 17)})
-    with pytest.raises(ValueError, match=f"the background of case 4 24 x 20 and its {role} 30 x 17"):
+    with pytest.raises(InputError, match=f"the background of case 4 24 x 20 and its {role} 30 x 17"):
         open_materials(tmp_path).case("4")
 
 
@@ -125,7 +128,7 @@ def test_published_result_of_another_size_is_left_out_with_a_warning(tmp_path):
 
 def test_case_checks_published_sizes():
     image, mask = np.zeros((4, 5, 3), np.float32), np.zeros((4, 5), np.float32)
-    with pytest.raises(ValueError, match="final 5 x 3"):
+    with pytest.raises(InputError, match="final 5 x 3"):
         Case("x", image, image, mask, {"final": image[:3]})
 
 
@@ -151,35 +154,35 @@ def bad_spec(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["missing", "file", "empty", "no mask", "no painting", "twice", "no name"])
 def test_bad_folder_is_one_line(tmp_path, kind):
     spec, message = bad_spec(tmp_path, kind)
-    with pytest.raises((ValueError, OSError), match=message) as caught:
+    with pytest.raises((InputError, OSError), match=message) as caught:
         open_materials(spec)
     assert "\n" not in str(caught.value)
 
 
 def test_unknown_case_names_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match=r"one of 4\. Received: '5'"):
+    with pytest.raises(InputError, match=r"one of 4\. Received: '5'"):
         open_materials(write_case(tmp_path, "4")).case("5")
 
 
 def test_folder_with_files_of_dph_carries_its_licence(tmp_path, monkeypatch):
     write_case(tmp_path, "4")
-    assert open_materials(tmp_path).licence != materials.DPH_LICENCE
+    assert open_materials(tmp_path).licence != dph.LICENCE
     mask = Pin(digest((tmp_path / "4_c_mask.jpg").read_bytes()), 1)
-    monkeypatch.setattr(materials, "dph_pins", lambda: {"data/4_c_mask.jpg": mask})
-    assert open_materials(tmp_path).licence == materials.DPH_LICENCE
+    monkeypatch.setattr(dph, "pins", lambda: {"data/4_c_mask.jpg": mask})
+    assert open_materials(tmp_path).licence == dph.LICENCE
 
 
-def test_shared_copy_of_dph():
-    folder = Path(__file__).parents[2] / "shared" / "materials"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}")
-    opened = open_materials(folder)
-    assert opened.names() == ["3", "4", "5", "9", "11", "12", "16", "20", "23", "27", "30", "34"]
-    assert opened.licence == materials.DPH_LICENCE
-    case = opened.case("4")
-    assert case.background.shape == (700, 468, 3) and list(case.published) == ["first_pass", "final"]
-    pins = materials.dph_pins()
-    assert case.hashes == {role: pins[path.format("4")].sha256 for role, path in SOURCE_LAYOUT.items()}
+def test_a_copy_of_dph_beside_the_checkout(materials):
+    """Whichever cases lie there: they are DPH's own files, and each is whole."""
+    opened = open_materials(materials)
+    assert opened.licence == dph.LICENCE
+    pins = dph.pins()
+    of_dph = {str(number) for number in range(35)}
+    assert opened.names() and set(opened.names()) <= of_dph
+    for name in opened.names()[:3]:
+        case = opened.case(name)
+        assert case.background.shape[:2] == case.mask.shape
+        assert case.hashes == {role: pins[SOURCE_LAYOUT[role].format(name)].sha256 for role in case.hashes}
 
 
 # ---- the embedded scenes
@@ -195,8 +198,9 @@ def test_demo_case_is_drawn_when_asked_for_and_hashed(monkeypatch):
         drawn.append(name)
         return SimpleNamespace(name=name, **images, mask=np.ones((20, 24), np.float32))
 
-    scenes = SimpleNamespace(PASTED_SCENES=("sea", "hill"), pasted_scene=pasted_scene)
-    monkeypatch.setitem(sys.modules, "experiments.scenes", scenes)
+    opening._drawn.cache_clear()
+    monkeypatch.setattr(opening, "PASTED_SCENES", ("sea", "hill"))
+    monkeypatch.setattr(opening, "pasted_scene", pasted_scene)
     opened = open_materials("demo")
     assert opened.names() == ["sea", "hill"] and drawn == []
     case = opened.case("hill")
@@ -206,18 +210,18 @@ def test_demo_case_is_drawn_when_asked_for_and_hashed(monkeypatch):
         **{role: digest(image.tobytes()) for role, image in images.items()},
         "mask": digest(np.ones(480, "<f4").tobytes()),
     }
+    assert open_materials("demo").case("hill") is case and drawn == ["hill"]  # drawn once, for drawing takes seconds
 
 
 def test_demo_lists_the_embedded_scenes():
-    scenes = pytest.importorskip("experiments.scenes")
-    assert open_materials("demo").names() == list(scenes.PASTED_SCENES)
+    assert open_materials("demo").names() == list(PASTED_SCENES)
 
 
 # ---- the pins
 
 
 def test_pins_are_of_35_whole_cases():
-    pins = materials.dph_pins()
+    pins = dph.pins()
     cases = group_by_case(map(PurePosixPath, pins))
     assert list(cases) == [str(number) for number in range(35)]
     for name, files in cases.items():
@@ -288,7 +292,7 @@ def serve(repository):
 @pytest.fixture(autouse=True)
 def quick_and_direct(monkeypatch):
     """No pause before the second try, little patience, no proxy between the test and its own server."""
-    monkeypatch.setattr(materials, "TIMEOUT", 0.3)
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.3)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
@@ -377,11 +381,12 @@ def test_no_server(tmp_path):
     assert "\n" not in str(caught.value) and held(tmp_path) == {}
 
 
-def test_interruption_leaves_no_part(tmp_path, url):
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, Stopped])
+def test_interruption_leaves_no_part(tmp_path, url, interruption):
     def interrupt(*call):
-        raise KeyboardInterrupt
+        raise interruption
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(interruption):
         fetch(PINS, url, tmp_path, interrupt)
     assert held(tmp_path) == {}
 
@@ -394,43 +399,41 @@ def test_cache_that_cannot_be_made_is_one_line(tmp_path, url):
 
 
 @pytest.fixture
-def dph(tmp_path, monkeypatch):
+def server(tmp_path, monkeypatch):
     """A server with two cases in the source's layout, pinned as if they were the real ones."""
     write_case(write_case(tmp_path / "server", "4", SOURCE_LAYOUT), "11", SOURCE_LAYOUT)
     files = held(tmp_path / "server")
-    monkeypatch.setattr(
-        materials, "dph_pins", lambda: {path: Pin(digest(files[path]), len(files[path])) for path in files}
-    )
+    monkeypatch.setattr(dph, "pins", lambda: {path: Pin(digest(files[path]), len(files[path])) for path in files})
     monkeypatch.setenv("REPRODUCE_CACHE", str(tmp_path / "cache"))
     repository = Repository(files)
     with serve(repository) as address:
-        monkeypatch.setattr(materials, "DPH_URL", address)
+        monkeypatch.setattr(dph, "URL", address)
         yield repository
 
 
-def test_dph_fetches_only_the_case_asked_for_and_once(tmp_path, dph):
+def test_dph_fetches_only_the_case_asked_for_and_once(tmp_path, server):
     opened = open_materials("dph")
-    assert opened.names() == ["4", "11"] and dph.asked == []
+    assert opened.names() == ["4", "11"] and server.asked == []
     case = opened.case("4")
-    assert sorted(dph.asked) == sorted(path.format("4") for path in SOURCE_LAYOUT.values())
-    assert case.hashes["final"] == digest(dph.files["results/4_final_res2.png"])
+    assert sorted(server.asked) == sorted(path.format("4") for path in SOURCE_LAYOUT.values())
+    assert case.hashes["final"] == digest(server.files["results/4_final_res2.png"])
     np.testing.assert_allclose(case.composite, 80 / 255, atol=1.5 / 255)
-    assert set(held(tmp_path / "cache" / "dph")) == set(dph.asked)
+    assert set(held(tmp_path / "cache" / "dph")) == set(server.asked)
     open_materials("dph").case("4")
-    assert len(dph.asked) == 5
+    assert len(server.asked) == 5
 
 
-def test_fetch_all_of_dph(tmp_path, dph):
+def test_fetch_all_of_dph(tmp_path, server):
     calls = []
-    files = materials.fetch_dph(progress=lambda *call: calls.append(call))
-    assert sorted(dph.asked) == sorted(dph.files) and {call[0] for call in calls} == set(dph.files)
+    files = dph.fetch_cases(progress=lambda *call: calls.append(call))
+    assert sorted(server.asked) == sorted(server.files) and {call[0] for call in calls} == set(server.files)
     assert list(files) == ["4", "11"]
     assert files["11"]["mask"] == tmp_path / "cache" / "dph" / "data" / "11_c_mask.jpg"
     opened = open_materials(tmp_path / "cache")  # what was fetched is itself a folder of materials
-    assert opened.names() == ["4", "11"] and opened.licence == materials.DPH_LICENCE
+    assert opened.names() == ["4", "11"] and opened.licence == dph.LICENCE
 
 
-def test_unknown_case_of_dph_is_not_fetched(dph):
-    with pytest.raises(ValueError, match=r"one of 4, 11\. Received: '5'"):
+def test_unknown_case_of_dph_is_not_fetched(server):
+    with pytest.raises(InputError, match=r"one of 4, 11\. Received: '5'"):
         open_materials("dph").case("5")
-    assert dph.asked == []
+    assert server.asked == []

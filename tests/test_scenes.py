@@ -35,6 +35,7 @@ from experiments.scenes.rendering import (
     sphere,
     torus,
 )
+from reproduce import InputError
 
 
 @pytest.fixture(scope="module", params=scenes.PASTED_SCENES)
@@ -128,7 +129,7 @@ def test_a_shared_painting_cannot_be_overwritten(pasted):
 
 
 def test_unknown_scene():
-    with pytest.raises(ValueError, match=r"Expected one of the scenes balloon.*Received: submarine"):
+    with pytest.raises(InputError, match=r"Expected one of the scenes balloon.*Received: submarine"):
         scenes.pasted_scene("submarine")
 
 

@@ -9,6 +9,8 @@ from functools import cache
 
 import numpy as np
 
+from reproduce.errors import expect
+
 from . import motifs, objects, phone
 from .painting import Brush, Technique, paint
 from .rendering import Camera, Solid, photograph, sensor_grain
@@ -112,10 +114,9 @@ def pasted_scene(name: str) -> PastedScene:
     """Draw one of PASTED_SCENES.
 
     Raises:
-        ValueError: there is no scene of that name.
+        InputError: there is no scene of that name.
     """
-    if name not in _CASES:
-        raise ValueError(f"Expected one of the scenes {', '.join(PASTED_SCENES)}. Received: {name}")
+    expect(name in _CASES, f"one of the scenes {', '.join(PASTED_SCENES)}", name)
     return paste(name, *_CASES[name])
 
 

@@ -4,11 +4,13 @@ Every motif returns ``layout``, float32 (H, W, 3), RGB in [0, 1], and ``directio
 positions are in pixels of a picture of ``SIZE``.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from .painting import along_contours, fractal_noise
-from .rendering import Camera, Solid, photograph, plain, revolution, rounded_box, smooth_union, sphere, torus
+from .rendering import Camera, Solid, floats, photograph, plain, revolution, rounded_box, smooth_union, sphere, torus
 
 SIZE = (480, 640)
 Y, X = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
@@ -18,10 +20,10 @@ Motif = tuple[np.ndarray, np.ndarray]
 
 def rgb(code: int) -> np.ndarray:
     """Colour from a hexadecimal code, float32 (3,)."""
-    return np.float32([code >> 16 & 255, code >> 8 & 255, code & 255]) / 255
+    return floats([code >> 16 & 255, code >> 8 & 255, code & 255]) / 255
 
 
-def ramp(value: np.ndarray, stops: list[tuple[float, int]]) -> np.ndarray:
+def ramp(value: np.ndarray, stops: Sequence[tuple[float, int]]) -> np.ndarray:
     """Colours (H, W, 3) at the values (H, W) of a gradient through (position, hexadecimal colour) stops."""
     positions = [position for position, _ in stops]
     colors = np.stack([rgb(code) for _, code in stops])
@@ -98,7 +100,9 @@ def mirrored_in_water(layout: np.ndarray, direction: np.ndarray, clouds: np.ndar
     return layout, np.where(Y > 248, 0.12 * sway, direction)
 
 
-def meadow(layout: np.ndarray, direction: np.ndarray, leaves: np.ndarray, sway: np.ndarray, rng) -> Motif:
+def meadow(
+    layout: np.ndarray, direction: np.ndarray, leaves: np.ndarray, sway: np.ndarray, rng: np.random.Generator
+) -> Motif:
     """The near bank, with poppies and daisies."""
     shore = 372 + 0.10 * (X - 320) + 9 * ridge_line(60, rng) - 70 * np.exp(-(((X - 20) / 150) ** 2))
     grass = ramp(leaves + (Y - shore) / 60, [(-1.5, 0x4F7A3A), (0, 0x86A044), (1.2, 0x5D8B45), (3, 0x2E5B3C)])
@@ -195,15 +199,15 @@ def still_life(rng: np.random.Generator) -> Motif:
     browns = [(0, 0x7A6238), (0.35, 0x4A3922), (0.8, 0x1F1812), (1.1, 0x120E0B)]
     wall = ramp(np.hypot(X - 120, Y - 90) / 640 + 0.05 * noise, browns)
     lamp = np.clip(1.12 - 0.75 * (X / SIZE[1]) ** 1.5 - 0.25 * (Y / SIZE[0]) ** 2, 0.2, 1)[..., None]
-    table = picture / np.maximum(covered, 0.01)[..., None] * np.float32([1.0, 0.9, 0.72]) * lamp
+    table = picture / np.maximum(covered, 0.01)[..., None] * floats([1.0, 0.9, 0.72]) * lamp
     layout = np.clip(blend(wall, table, covered), 0, 1)
     return layout, along_contours(layout, 0.5 * noise + 0.4)
 
 
 def laid_table() -> list[Solid]:
     """The table of the still life."""
-    jug = [(0, 0.5), (0.1, 0.55), (0.8, 0.85), (1.4, 0.72), (1.9, 0.36), (2.3, 0.32), (2.55, 0.42)]
-    jug = smooth_union(revolution(jug, (-2.35, 0, -0.9)), torus((-1.65, 1.75, -0.9), 0.42, 0.08, axis=2), 0.1)
+    profile = [(0.0, 0.5), (0.1, 0.55), (0.8, 0.85), (1.4, 0.72), (1.9, 0.36), (2.3, 0.32), (2.55, 0.42)]
+    jug = smooth_union(revolution(profile, (-2.35, 0, -0.9)), torus((-1.65, 1.75, -0.9), 0.42, 0.08, axis=2), 0.1)
     oranges = ((-1.25, 0.42, 0.35), (-0.45, 0.42, 0.0), (-0.85, 1.02, 0.1))
     plums = ((-2.35, 0.29, 0.75), (-1.85, 0.29, 1.15), (-0.15, 0.29, 1.0))
     return [
@@ -228,4 +232,4 @@ def striped_linen(p: np.ndarray) -> np.ndarray:
     """White, with two red bands above the hem."""
     height = p[:, 1] + 0.12 * np.sin(2.1 * p[:, 0])
     band = (np.abs(height + 0.62) < 0.07) | (np.abs(height + 0.85) < 0.03)
-    return np.where(band[:, None], np.float32([0.36, 0.07, 0.05]), np.float32([0.85, 0.80, 0.70]))
+    return np.where(band[:, None], floats([0.36, 0.07, 0.05]), floats([0.85, 0.80, 0.70]))

@@ -8,6 +8,7 @@ from .rendering import (
     Solid,
     capsule,
     difference,
+    floats,
     plain,
     revolution,
     rounded_box,
@@ -43,7 +44,7 @@ def repeated(field: Field, count: int) -> Field:
 
 def stripes(coordinate: np.ndarray, colors: list[tuple[float, float, float]]) -> np.ndarray:
     """Colours (N, 3) that change with each whole number of the coordinate (N,), in turn."""
-    return np.float32(colors)[np.floor(coordinate).astype(int) % len(colors)]
+    return floats(colors)[np.floor(coordinate).astype(int) % len(colors)]
 
 
 def balloon() -> list[Solid]:
@@ -79,7 +80,7 @@ def gores(p: np.ndarray) -> np.ndarray:
 
 def wicker(p: np.ndarray) -> np.ndarray:
     weave = np.sin(60 * p[:, 1]) * np.sign(np.sin(40 * (p[:, 0] + p[:, 2])))
-    return np.float32([0.36, 0.2, 0.08]) * (1 + 0.4 * weave[:, None])
+    return floats([0.36, 0.2, 0.08]) * (1 + 0.4 * weave[:, None])
 
 
 def lighthouse() -> list[Solid]:
@@ -101,13 +102,13 @@ def banded_wall(p: np.ndarray) -> np.ndarray:
     """White and red bands with small dark windows, one above the other."""
     colors = stripes((p[:, 1] + 2.0) / 0.6, [(0.82, 0.82, 0.8), (0.75, 0.03, 0.03)])
     window = (np.abs(p[:, 0]) < 0.075) & (np.abs((p[:, 1] + 1.75) % 0.9 - 0.45) < 0.12) & (p[:, 2] > 0)
-    return np.where(window[:, None], np.float32([0.02, 0.03, 0.05]), colors)
+    return np.where(window[:, None], floats([0.02, 0.03, 0.05]), colors)
 
 
 def lantern_panes(p: np.ndarray) -> np.ndarray:
     """Panes that glow, between dark bars."""
     bar = np.abs((azimuth(p) * 12 / (2 * np.pi)) % 1 - 0.5) > 0.42
-    return np.where(bar[:, None], np.float32([0.05, 0.05, 0.06]), np.float32([1.3, 1.0, 0.45]))
+    return np.where(bar[:, None], floats([0.05, 0.05, 0.06]), floats([1.3, 1.0, 0.45]))
 
 
 def teapot() -> list[Solid]:
@@ -135,7 +136,7 @@ def china(p: np.ndarray) -> np.ndarray:
     lip = (p[:, 0] > 0) & (height > 0.52)
     handle_or_spout = np.abs(p[:, 0]) > 0.91
     blue = np.where(handle_or_spout, lip, petals | leaves | rings | (height > 0.83))
-    return np.where(blue[:, None], np.float32([0.012, 0.045, 0.32]), np.float32([0.66, 0.67, 0.68]))
+    return np.where(blue[:, None], floats([0.012, 0.045, 0.32]), floats([0.66, 0.67, 0.68]))
 
 
 def apple() -> list[Solid]:
@@ -165,7 +166,7 @@ def apple_skin(p: np.ndarray) -> np.ndarray:
     hollow = np.exp(-((around / 0.3) ** 2)) * (height > 0)
     ripe = np.clip(0.95 + 0.4 * np.sin(angle + 0.5) + 0.05 * streaks - 1.2 * hollow, 0, 1)[:, None] ** 0.8
     specks = np.sin(47 * angle + 11 * height) * np.sin(41 * height + 3 * angle) > 0.985
-    color = np.float32([0.62, 0.42, 0.04]) * (1 - ripe) + np.float32([0.42, 0.006, 0.012]) * ripe
+    color = floats([0.62, 0.42, 0.04]) * (1 - ripe) + floats([0.42, 0.006, 0.012]) * ripe
     return (color + 0.18 * specks[:, None]).astype(np.float32)
 
 
@@ -200,13 +201,13 @@ def planking(p: np.ndarray) -> np.ndarray:
     """Varnished planks under a white strake."""
     level = p[:, 1] - 0.05 * p[:, 0] ** 2
     grain = 1 + 0.15 * np.sin(9 * p[:, 0] + 30 * p[:, 1]) - 0.5 * (np.abs(level / 0.11 % 1 - 0.5) > 0.44)
-    varnished = np.float32([0.30, 0.09, 0.025]) * grain[:, None]
-    return np.where((level > 0.02)[:, None], np.float32([0.75, 0.74, 0.7]), varnished)
+    varnished = floats([0.30, 0.09, 0.025]) * grain[:, None]
+    return np.where((level > 0.02)[:, None], floats([0.75, 0.74, 0.7]), varnished)
 
 
 def sail(corners: list[tuple[float, float]], belly: float) -> Field:
     """A thin triangle in the plane z = 0, its corners (x, y) anticlockwise, that the wind bulges by ``belly``."""
-    points = np.float32(corners)
+    points = floats(corners)
     edges = np.roll(points, -1, 0) - points
     outward = np.stack([edges[:, 1], -edges[:, 0]], -1) / np.linalg.norm(edges, axis=-1, keepdims=True)
     heights = np.einsum("ij,ij->i", points - np.roll(points, 1, 0), outward)[:, None]

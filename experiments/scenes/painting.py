@@ -52,7 +52,9 @@ class Technique:
     cracks: float = 0.0
 
 
-def fractal_noise(shape: tuple[int, int], cell: float, rng: np.random.Generator, octaves: int = 4) -> np.ndarray:
+def fractal_noise(
+    shape: tuple[int, int], cell: float | tuple[float, float], rng: np.random.Generator, octaves: int = 4
+) -> np.ndarray:
     """Sum of smooth noises, each of half the cell and half the amplitude of the one before.
 
     Args:
@@ -121,7 +123,9 @@ def bristle_lines(paths: np.ndarray, width: float, bristles: int, rng: np.random
     return paths[:, None] + offsets * taper * across[:, None] + slip * along[:, None]
 
 
-def paint_layer(canvas: np.ndarray, layout: np.ndarray, direction: np.ndarray, brush: Brush, rng) -> None:
+def paint_layer(
+    canvas: np.ndarray, layout: np.ndarray, direction: np.ndarray, brush: Brush, rng: np.random.Generator
+) -> None:
     """Paint one layer of strokes over the canvas.
 
     Args:
@@ -197,8 +201,8 @@ def craquelure(shape: tuple[int, int], cell: float, rng: np.random.Generator) ->
     seeds[rng.integers(0, shape[0], count), rng.integers(0, shape[1], count)] = 0
     _, labels = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    wobble = [(axis + 2.5 * fractal_noise(shape, 12, rng)).astype(np.float32) for axis in (x, y)]
-    cells = cv2.remap(labels.astype(np.float32), *wobble, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
+    across, down = ((axis + 2.5 * fractal_noise(shape, 12, rng)).astype(np.float32) for axis in (x, y))
+    cells = cv2.remap(labels.astype(np.float32), across, down, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
     edges = (cells != np.roll(cells, 1, 0)) | (cells != np.roll(cells, 1, 1))
     fade = np.clip(0.5 + 0.5 * fractal_noise(shape, 90, rng), 0, 1)
     return cv2.GaussianBlur(edges.astype(np.float32), (0, 0), 0.6) * fade

@@ -12,6 +12,7 @@ from .rendering import (
     Solid,
     bounded,
     difference,
+    floats,
     photograph,
     plain,
     revolution,
@@ -66,7 +67,7 @@ def rock_face(below_snow: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def turned(field: Field) -> Field:
     """The field with its solid turned as the telephone lies."""
     cos, sin = np.cos(TURN), np.sin(TURN)
-    rotation = np.float32([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    rotation = floats([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     return lambda p: field(p @ rotation)
 
 
@@ -89,7 +90,7 @@ def wood(rng: np.random.Generator) -> Field:
         tone = map_coordinates(grain, [(p[:, 2] + 7) * 36, (p[:, 0] + 7 + 1.3 * plank) * 28], order=1, mode="reflect")
         seam = np.clip(1 - np.abs((p[:, 2] / 1.7 + 0.35) % 1 - 0.5 - 0.488) / 0.008, 0, 1)
         tone = np.clip(1 + 0.17 * tone + planks[plank % 16], 0.4, 1.7) * (1 - 0.7 * seam)
-        return np.float32([0.30, 0.155, 0.07]) * tone[:, None]
+        return floats([0.30, 0.155, 0.07]) * tone[:, None]
 
     return albedo
 
@@ -128,7 +129,7 @@ def telephone(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     scene, _ = photograph(desk(rng), CAMERA, contrast=0.15)
     picture = mountain_photograph(rng)
     h, w = picture.shape[:2]
-    source = np.float32([(-0.5, -0.5), (w - 0.5, -0.5), (w - 0.5, h - 0.5), (-0.5, h - 0.5)])
+    source = floats([(-0.5, -0.5), (w - 0.5, -0.5), (w - 0.5, h - 0.5), (-0.5, h - 0.5)])
     homography = cv2.getPerspectiveTransform(source, screen_corners().astype(np.float32))
     shown = cv2.warpPerspective(
         picture, homography, SIZE[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

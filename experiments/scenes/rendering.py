@@ -9,11 +9,12 @@ Points and directions are float32 (N, 3): x to the right, y up, z towards the vi
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
@@ -75,32 +76,37 @@ class Camera:
         return np.stack([(width - 1) / 2 + scale * right, (height - 1) / 2 - scale * up], axis=-1)
 
 
+def floats(values: ArrayLike) -> np.ndarray:
+    """Numbers as a float32 array."""
+    return np.array(values, np.float32)
+
+
 def normalize(vectors: np.ndarray) -> np.ndarray:
     """Vectors (..., 3) scaled to length 1."""
     return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-12)
 
 
 def sphere(center: tuple[float, float, float], radius: float) -> Field:
-    return lambda p: np.linalg.norm(p - np.float32(center), axis=-1) - np.float32(radius)
+    return lambda p: np.linalg.norm(p - floats(center), axis=-1) - np.float32(radius)
 
 
 def capsule(start: tuple[float, float, float], end: tuple[float, float, float], radius: float) -> Field:
     """All points within ``radius`` of the segment from start to end."""
-    start, axis = np.float32(start), np.subtract(end, start, dtype=np.float32)
+    base, axis = floats(start), np.subtract(end, start, dtype=np.float32)
 
     def distance(p: np.ndarray) -> np.ndarray:
-        along = np.clip((p - start) @ axis / (axis @ axis), 0, 1)
-        return np.linalg.norm(p - start - along[:, None] * axis, axis=-1) - np.float32(radius)
+        along = np.clip((p - base) @ axis / (axis @ axis), 0, 1)
+        return np.linalg.norm(p - base - along[:, None] * axis, axis=-1) - np.float32(radius)
 
     return distance
 
 
 def rounded_box(center: tuple[float, float, float], half: tuple[float, float, float], radius: float) -> Field:
     """A box of half sides ``half`` with its edges rounded by ``radius``."""
-    center, inner = np.float32(center), np.float32(half) - np.float32(radius)
+    middle, inner = floats(center), floats(half) - np.float32(radius)
 
     def distance(p: np.ndarray) -> np.ndarray:
-        q = np.abs(p - center) - inner
+        q = np.abs(p - middle) - inner
         return np.linalg.norm(np.maximum(q, 0), axis=-1) + np.minimum(q.max(axis=-1), 0) - np.float32(radius)
 
     return distance
@@ -108,19 +114,19 @@ def rounded_box(center: tuple[float, float, float], half: tuple[float, float, fl
 
 def torus(center: tuple[float, float, float], ring: float, tube: float, axis: int = 1) -> Field:
     """A ring of radius ``ring`` about the given axis; with a tube wider than the ring it is an apple."""
-    center, plane = np.float32(center), [i for i in range(3) if i != axis]
+    middle, plane = floats(center), [i for i in range(3) if i != axis]
 
     def distance(p: np.ndarray) -> np.ndarray:
-        q = p - center
+        q = p - middle
         return np.hypot(np.hypot(q[:, plane[0]], q[:, plane[1]]) - np.float32(ring), q[:, axis]) - np.float32(tube)
 
     return distance
 
 
-def revolution(profile: list[tuple[float, float]], center: tuple[float, float, float] = (0, 0, 0)) -> Field:
+def revolution(profile: Sequence[tuple[float, float]], center: tuple[float, float, float] = (0, 0, 0)) -> Field:
     """The solid under a smooth profile, pairs (y, radius) of increasing y, turned about the y axis."""
-    center = np.float32(center)
-    knots = np.float32(profile)
+    axis = floats(center)
+    knots = floats(profile)
     y = np.linspace(knots[0, 0], knots[-1, 0], 512, dtype=np.float32)
     radius = PchipInterpolator(knots[:, 0], knots[:, 1])(y).astype(np.float32)
     # Dividing by the steepest slope nearby keeps the value a lower bound of the distance.
@@ -129,7 +135,7 @@ def revolution(profile: list[tuple[float, float]], center: tuple[float, float, f
     rise, per_unit = np.append(np.diff(radius), np.float32(0)), np.float32(511 / (y[-1] - y[0]))
 
     def distance(p: np.ndarray) -> np.ndarray:
-        q = p - center
+        q = p - axis
         position = np.clip((q[:, 1] - y[0]) * per_unit, 0, 511)
         index = position.astype(np.intp)
         side = np.hypot(q[:, 0], q[:, 2]) - radius[index] - (position - index).astype(np.float32) * rise[index]
@@ -172,7 +178,7 @@ def bounded(field: Field, center: tuple[float, float, float], radius: float, mar
 
 def plain(red: float, green: float, blue: float) -> Field:
     """One colour everywhere."""
-    return lambda p: np.broadcast_to(np.float32((red, green, blue)), p.shape)
+    return lambda p: np.broadcast_to(floats((red, green, blue)), p.shape)
 
 
 def march(field: Field, eye: np.ndarray, rays: np.ndarray, steps: int = 120, hit: float = 1.5e-3) -> np.ndarray:
@@ -191,7 +197,7 @@ def march(field: Field, eye: np.ndarray, rays: np.ndarray, steps: int = 120, hit
 
 def normals(field: Field, points: np.ndarray, step: float = 2e-3) -> np.ndarray:
     """Unit normals (N, 3) by differences at the corners of a tetrahedron."""
-    corners = np.float32([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
+    corners = floats([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
     return normalize(sum(c * field(points + np.float32(step) * c)[:, None] for c in corners))
 
 
@@ -216,10 +222,10 @@ def ambient_occlusion(field: Field, points: np.ndarray, normal: np.ndarray) -> n
 def studio(rays: np.ndarray, roughness: float) -> np.ndarray:
     """Light that comes from each direction, (N, 3): a room with a large window by the key light and a smaller one."""
     up = rays[:, 1:2]
-    room = np.float32([0.34, 0.38, 0.45]) * (0.5 + 0.5 * up) + np.float32([0.16, 0.12, 0.09]) * (0.5 - 0.5 * up)
+    room = floats([0.34, 0.38, 0.45]) * (0.5 + 0.5 * up) + floats([0.16, 0.12, 0.09]) * (0.5 - 0.5 * up)
     soft = 0.03 + 0.35 * roughness
-    for light, size, power in ((KEY_LIGHT, 0.33, 5.0), (np.float32([0.8, 0.25, 0.54]), 0.2, 1.2)):
-        right = normalize(np.cross(light, np.float32([0, 1, 0])))
+    for light, size, power in ((KEY_LIGHT, 0.33, 5.0), (floats([0.8, 0.25, 0.54]), 0.2, 1.2)):
+        right = normalize(np.cross(light, floats([0, 1, 0])))
         u, v, w = rays @ right, rays @ np.cross(right, light), rays @ light
         edge = np.clip((size - np.maximum(np.abs(u), np.abs(v))) / soft + 0.5, 0, 1) * (w > 0)
         room = room + (power * (size / (size + soft)) ** 2 * edge * edge * (3 - 2 * edge))[:, None]
@@ -235,8 +241,8 @@ def shade(solid: Solid, field: Field, points: np.ndarray, rays: np.ndarray) -> n
     key = np.clip(normal @ KEY_LIGHT, 0, 1)[:, None]
     turned_to_light = np.flatnonzero(key)
     key[turned_to_light, 0] *= soft_shadow(field, (points + np.float32(0.01) * normal)[turned_to_light])
-    sky = np.float32([0.30, 0.35, 0.44]) * (0.6 + 0.4 * normal[:, 1:2]) + np.float32([0.10, 0.07, 0.05])
-    diffuse = albedo * (np.float32([1.0, 0.93, 0.82]) * 1.1 * key + sky * visible)
+    sky = floats([0.30, 0.35, 0.44]) * (0.6 + 0.4 * normal[:, 1:2]) + floats([0.10, 0.07, 0.05])
+    diffuse = albedo * (floats([1.0, 0.93, 0.82]) * 1.1 * key + sky * visible)
     mirrored = studio(rays + 2 * facing * normal, solid.roughness) * (0.3 + 0.7 * visible)
     # Schlick's approximation; rough surfaces shine less at grazing angles.
     fresnel = solid.specular + (1 - solid.specular) * (1 - facing) ** 5 * (1 - 0.6 * solid.roughness)
@@ -269,7 +275,7 @@ def photograph(solids: list[Solid], camera: Camera, contrast: float = 0.08) -> t
         picture: float32 (H, W, 3), RGB in [0, 1], multiplied by alpha.
         alpha: float32 (H, W) in [0, 1], the share of each pixel that the solids cover.
     """
-    eye = np.float32(camera.eye)
+    eye = floats(camera.eye)
 
     def layers(pixels: np.ndarray, offset: tuple[float, float] = (0, 0)) -> np.ndarray:
         light, hit = trace(solids, eye, camera.rays(pixels, offset))

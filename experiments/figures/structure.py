@@ -1,29 +1,31 @@
 """Draw the structure of a network (figures 1 to 3) from a run: its images, its layers, its features and its losses."""
 
 from collections.abc import Mapping
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
-from reproduce.architecture import operations_until
-from reproduce.features import Extractor
-from reproduce.images import resize
+from reproduce.images.arrays import resize
+from reproduce.network.architecture import operations_until
+from reproduce.network.features import Extractor
 from reproduce.settings import Settings
 
-from .drawing import show
+from ..drawing import Row, show
+
+Report = Mapping[str, Any]  # as JSON has it
 
 COLORS = {"convolution": "#dce6f2", "pooling": "#f2e3c6", "style": "#c9e4c5", "content": "#f4c7c3", "both": "#e2cdea"}
 
 
 def draw_structure(
     title: str,
-    inputs: Mapping[str, np.ndarray],
+    inputs: Row,
     extractor: Extractor,
     settings: Settings,
-    rows: Mapping[str, Mapping[str, np.ndarray]],
-    report: Mapping,
-    outputs: Mapping[str, np.ndarray],
+    rows: Mapping[str, Row],
+    report: Report,
+    outputs: Row,
 ) -> Figure:
     """From left to right images, network, what its layers put out with the losses on it, results; below, the way back.
 
@@ -34,10 +36,10 @@ def draw_structure(
         rows: layer -> label -> image, such as features and masks.
         report: of the run.
     """
-    figure = plt.figure(figsize=(15, 7.6), layout="constrained")
+    figure = Figure(figsize=(15, 7.6), layout="constrained")
     figure.suptitle(title)
-    forth, back = figure.subfigures(2, 1, height_ratios=(12, 1))
-    left, network, middle, right = forth.subfigures(1, 4, width_ratios=(1, 1.05, 2.6, 1))
+    forth, back = figure.subfigures(2, 1, squeeze=False, height_ratios=(12, 1)).ravel()
+    left, network, middle, right = forth.subfigures(1, 4, squeeze=False, width_ratios=(1, 1.05, 2.6, 1)).ravel()
     _stack(left, inputs)
     _network(network, extractor, working_shape(report), settings)
     _grid(middle, rows, report["loss"], settings)
@@ -46,7 +48,7 @@ def draw_structure(
     return figure
 
 
-def working_shape(report: Mapping) -> tuple[int, int]:
+def working_shape(report: Report) -> tuple[int, int]:
     """(height, width) of the image that a run's network saw."""
     width, height = report["size"]["working"]
     return height, width
@@ -58,21 +60,19 @@ def feature_map(features: np.ndarray) -> np.ndarray:
     return (mean - mean.min()) / max(float(np.ptp(mean)), 1e-9)
 
 
-def feature_maps(
-    extractor: Extractor, images: Mapping[str, np.ndarray], shape: tuple[int, int]
-) -> dict[str, dict[str, np.ndarray]]:
+def feature_maps(extractor: Extractor, images: Row, shape: tuple[int, int]) -> dict[str, dict[str, np.ndarray]]:
     """Layer -> label -> feature map, of images brought to the (height, width) that the network ran on."""
     features = {label: extractor(resize(image, shape)) for label, image in images.items()}
     return {layer: {label: feature_map(features[label][layer]) for label in features} for layer in extractor.layers}
 
 
-def _stack(part, images: Mapping[str, np.ndarray]) -> None:
+def _stack(part: SubFigure, images: Row) -> None:
     axes = part.subplots(len(images), 1, squeeze=False)[:, 0]
     for axis, (label, image) in zip(axes, images.items()):
         show(axis, image, label)
 
 
-def _grid(part, rows: Mapping[str, Mapping[str, np.ndarray]], loss: Mapping[str, Mapping], settings: Settings) -> None:
+def _grid(part: SubFigure, rows: Mapping[str, Row], loss: Report, settings: Settings) -> None:
     """A line a layer: its pictures, and the terms of the loss that are computed on it, at the start and at the end."""
     columns = max(len(row) for row in rows.values()) + 1
     axes = part.subplots(len(rows), columns, squeeze=False)
@@ -88,7 +88,7 @@ def _grid(part, rows: Mapping[str, Mapping[str, np.ndarray]], loss: Mapping[str,
         line[-1].text(0.5, 0.5, text, ha="center", va="center", fontsize=8, linespacing=1.5, bbox=box)
 
 
-def _network(part, extractor: Extractor, shape: tuple[int, int], settings: Settings) -> None:
+def _network(part: SubFigure, extractor: Extractor, shape: tuple[int, int], settings: Settings) -> None:
     """One box an operation, with the shape that the built model puts out for this image."""
     axis = part.subplots()
     operations = operations_until(extractor.layers)
@@ -108,11 +108,11 @@ def _network(part, extractor: Extractor, shape: tuple[int, int], settings: Setti
 
 
 def _role(layer: str, settings: Settings) -> str:
-    style, content = layer in settings.style_layers, layer in settings.content_layers
+    style, content = layer in settings.style.style_layers, layer in settings.content.content_layers
     return {(1, 1): "both", (1, 0): "style", (0, 1): "content", (0, 0): ""}[style, content]
 
 
-def _way_back(part, report: Mapping) -> None:
+def _way_back(part: SubFigure, report: Report) -> None:
     axis = part.subplots()
     axis.set(xlim=(0, 1), ylim=(0, 1))
     axis.axis("off")

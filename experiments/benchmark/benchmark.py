@@ -1,28 +1,34 @@
 """The benchmark: what an evaluation, the matching, a large canvas and a start cost; ratios first."""
 
+import math
 import os
 import platform
 import subprocess
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from reproduce.applications import harmonize
-from reproduce.architecture import Rectangle, channels, feature_shape
-from reproduce.backend import as_tensor, matrix_product_speed, ops, value_and_gradient
-from reproduce.features import Extractor, blank_image, features_within, to_network_input
-from reproduce.images import resize, write_atomically, write_image
-from reproduce.objective import Objective, Problem
-from reproduce.optimize import minimize
-from reproduce.patches import Matches
-from reproduce.plan import estimate, work
-from reproduce.settings import PAPER, PAPER_BASE, preset
+from reproduce.applications.registry import find_application
+from reproduce.files import write_atomically
+from reproduce.images.arrays import resize
+from reproduce.images.files import write_image
+from reproduce.images.geometry import Rectangle
+from reproduce.matching.patches import Matches
+from reproduce.network.architecture import channels, feature_shape
+from reproduce.network.backend import Tensor, as_tensor, matrix_product_speed, ops, value_and_gradient
+from reproduce.network.features import VGG19, blank_image, features_within, to_network_input
+from reproduce.presets import PAPER, PAPER_BASE
+from reproduce.settings import change
+from reproduce.solving.objective import Objective, Problem, Style
+from reproduce.solving.optimize import minimize
+from reproduce.solving.plan import work
+from reproduce.solving.report import Report
 
-from .measuring import REPEATS, alternate, markdown_table, run_command, seconds_of, share_of_convolutions
-from .runs import Runs, by_stage, weights
+from ..jobs import Job, Runs, by_stage
+from ..request import Request
+from .measuring import REPEATS, Row, alternate, markdown_table, run_command, seconds_of, share_of
 
 PEER = Path("output/peer/bin/python")
 SIZES = ((300, 350), (512, 512))
@@ -33,20 +39,30 @@ MEMORY_RUNS = (
 )
 
 
-def make(runs: Runs) -> None:
+def jobs(request: Request) -> tuple[Job, ...]:
+    """None: what is measured must run here and now."""
+    return ()
+
+
+def draw(request: Request, runs: Runs) -> None:
     """Measure everything on the first case's painting; write benchmark.md, a section more after each."""
-    painting = resize(runs.cases(1)[0].background, (525, 700))
+    painting = resize(request.first_case().background, (525, 700))
     sections = [f"# Benchmark\n\n{_machine()} What is compared alternates in one run; medians of {REPEATS}."]
-    runs.output.mkdir(parents=True, exist_ok=True)
     progress = tqdm((evaluation, peer, matching, canvas, command, coarse_to_fine, memory), unit="section")
     for measure in progress:
         progress.set_description(measure.__name__)
-        sections.append(measure(painting))
-        text = "\n\n".join(sections) + "\n"
-        write_atomically(runs.output / "benchmark.md", lambda temporary, text=text: temporary.write_text(text))
+        runs.stop.check()
+        try:
+            section = measure(painting, runs)
+        except subprocess.CalledProcessError:
+            runs.stop.check()  # Ctrl-C goes to the command that is measured, too
+            raise
+        runs.stop.check()
+        sections.append(section)
+        _write(request.output / "benchmark.md", sections)
 
 
-def evaluation(painting: np.ndarray) -> str:
+def evaluation(painting: np.ndarray, runs: Runs) -> str:
     """One evaluation of the whole program against the bare network, and against the machine's matrix product."""
     return markdown_table(
         "One evaluation",
@@ -54,14 +70,15 @@ def evaluation(painting: np.ndarray) -> str:
         "same size; its arithmetic (convolutions and Gram matrices) over that of a 2048 x 2048 matrix product; what "
         "share of it convolutions take.",
         "size | program / bare | of the product's speed | convolutions | s | bare, s | product, GFLOP/s",
-        [_evaluation_row(resize(painting, shape), painting) for shape in SIZES],
+        [_evaluation_row(resize(painting, shape), painting, runs.network) for shape in SIZES],
     )
 
 
-def _evaluation_row(image: np.ndarray, style: np.ndarray) -> tuple:
-    objective, extractor, shape = _base_network(image, style), Extractor(PAPER.layers, weights()), image.shape[:2]
+def _evaluation_row(image: np.ndarray, style: np.ndarray, network: VGG19) -> Row:
+    objective, extractor = _base_network(image, style, network), network.extractor(PAPER.layers)
+    height, width = image.shape[:2]
 
-    def sums_of_features(x):
+    def sums_of_features(x: Tensor) -> dict[str, Tensor]:
         return {layer: ops.sum(features) for layer, features in extractor.model(to_network_input(x)[None]).items()}
 
     bare = value_and_gradient(sums_of_features, image.shape)
@@ -69,37 +86,40 @@ def _evaluation_row(image: np.ndarray, style: np.ndarray) -> tuple:
     bare_seconds, seconds, product = alternate(
         lambda: seconds_of(lambda: bare(image)), lambda: _seconds_per_evaluation(objective), matrix_product_speed
     )
-    flops = work(shape, Rectangle(0, 0, *shape), PAPER.layers).flops + _gram_flops(shape)
-    convolutions = share_of_convolutions(lambda: objective(objective.start))
-    return (f"{shape[1]} x {shape[0]}", f"{seconds / bare_seconds:.2f}", f"{flops / seconds / product:.0%}",
+    flops = work((height, width), Rectangle(0, 0, height, width), PAPER.layers).flops + _gram_flops((height, width))
+    convolutions = share_of("Conv2D", lambda: objective(objective.start))
+    return (f"{width} x {height}", f"{seconds / bare_seconds:.2f}", f"{flops / seconds / product:.0%}",
             f"{convolutions:.0%}", f"{seconds:.2f}", f"{bare_seconds:.2f}", f"{product / 1e9:.0f}")  # fmt: skip
 
 
 def _gram_flops(shape: tuple[int, int]) -> float:
     """A Gram matrix and its gradient are a product of features with features, and one of features with the matrix."""
-    return sum(4 * np.prod(feature_shape(shape, layer)) * channels(layer) ** 2 for layer in PAPER.style_layers)
+    return sum(4 * math.prod(feature_shape(shape, layer)) * channels(layer) ** 2 for layer in PAPER.style.style_layers)
 
 
-def peer(painting: np.ndarray) -> str:
+def peer(painting: np.ndarray, runs: Runs) -> str:
     """The same baseline problem in PyTorch: same layers, weights and size."""
-    installed = PEER.exists()
+    rows: list[Row] = [("not installed", "", "", "")]
+    if PEER.exists():
+        rows = [_peer_row(resize(painting, shape), runs.network) for shape in SIZES]
     return markdown_table(
         "Against PyTorch",
         "The paper's base network in the PyTorch program `pastiche` 1.6.0, in an environment of its own: "
         f"`python -m venv {PEER.parents[1]}; {PEER} -m pip install torch pastiche`.",
         "size | ours / PyTorch | s | PyTorch, s",
-        [_peer_row(resize(painting, shape)) for shape in SIZES] if installed else [("not installed", "", "", "")],
+        rows,
     )
 
 
-def _peer_row(image: np.ndarray) -> tuple:
+def _peer_row(image: np.ndarray, network: VGG19) -> Row:
     style, (height, width) = image[::-1], image.shape[:2]
-    objective = _base_network(image, style)
+    objective = _base_network(image, style, network)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in ("content.png", "style.png")]
         for path, picture in zip(paths, (image, style)):
             write_image(path, picture)
-        program = [PEER, Path(__file__).with_name("peer.py"), *paths, str(width), str(height), str(REPEATS)]
+        sizes = map(str, (width, height, REPEATS))
+        program: list[str | Path] = [PEER, Path(__file__).with_name("peer.py"), *paths, *sizes]
         ours, theirs = alternate(
             lambda: _seconds_per_evaluation(objective),
             lambda: float(subprocess.run(program, check=True, capture_output=True, text=True).stdout),
@@ -107,9 +127,9 @@ def _peer_row(image: np.ndarray) -> tuple:
     return f"{width} x {height}", f"{ours / theirs:.2f}", f"{ours:.2f}", f"{theirs:.2f}"
 
 
-def matching(painting: np.ndarray) -> str:
+def matching(painting: np.ndarray, runs: Runs) -> str:
     """The search against one matrix product over patches as long vectors (timed on 500 queries)."""
-    layer, extractor = "block3_conv1", Extractor(("block3_conv1",), weights())
+    layer, extractor = "block3_conv1", runs.network.extractor(("block3_conv1",))
     whole = Rectangle(0, 0, painting.shape[0] // 4, painting.shape[1] // 4)
     target, query = (
         features_within(extractor, image, {layer: whole}, halo=1).features[layer]
@@ -121,7 +141,7 @@ def matching(painting: np.ndarray) -> str:
     long_targets = as_tensor(windows(target, (3, 3), (0, 1)).reshape(wanted.size, -1).T)
     long_queries = as_tensor(windows(query, (3, 3), (0, 1)).reshape(wanted.size, -1)[:500])
 
-    def product():
+    def product() -> Tensor:
         return ops.matmul(long_queries, long_targets)
 
     ours, long_vectors = alternate(
@@ -137,7 +157,7 @@ def matching(painting: np.ndarray) -> str:
     )
 
 
-def canvas(painting: np.ndarray) -> str:
+def canvas(painting: np.ndarray, runs: Runs) -> str:
     """The same object on a small and on a large canvas, as commands of their own, at full resolution."""
     shapes, options = ((525, 700), (3072, 4096)), ("--scale", "1", "--iterations", "10")
     walls, reports = zip(*(run_command("harmonize", _pasted(painting, shape, 300), *options) for shape in shapes))
@@ -154,7 +174,7 @@ def canvas(painting: np.ndarray) -> str:
     )
 
 
-def command(painting: np.ndarray) -> str:
+def command(painting: np.ndarray, runs: Runs) -> str:
     """From the command to the first evaluation, and the memory of a run of the paper's size."""
     images = _pasted(painting, painting.shape[:2], 250)
     (wall,) = alternate(lambda: run_command("harmonize", images, "--iterations", "0")[0], repeats=3)
@@ -167,17 +187,20 @@ def command(painting: np.ndarray) -> str:
     )
 
 
-def coarse_to_fine(painting: np.ndarray) -> str:
+def coarse_to_fine(painting: np.ndarray, runs: Runs) -> str:
     """How long until the loss of plain L-BFGS after 300 iterations is reached when coarser scales come first."""
-    images = _pasted(painting, painting.shape[:2], 250).values()
-    plain, staged = (
-        harmonize(*images, replace(PAPER, **changes), weights=weights()).report
-        for changes in ({"iterations": 300}, {"iterations": 300, "coarse_to_fine": 2})
-    )
-    target, (*coarse, last) = plain["loss"]["final"]["total"], by_stage(staged["trace"])
+    images = _pasted(painting, painting.shape[:2], 250)
+
+    def report(levels: int) -> Report:
+        settings = change(PAPER, iterations=300, coarse_to_fine=levels)
+        harmonize = find_application("harmonize").run
+        return harmonize(**images, settings=settings, network=runs.network, stop=runs.stop).report
+
+    plain, staged = report(0), report(2)
+    target, (*coarse, last) = plain.loss["final"]["total"], by_stage(staged.trace)
     before = sum(entries[-1]["seconds"] for entries in coarse)
     reached = [entry["seconds"] for entry in last if entry["loss"] <= target]
-    whole = plain["trace"][-1]["seconds"]
+    whole = plain.trace[-1]["seconds"]
     row = ("not reached", "", f"{whole:.0f}")
     if reached:
         row = (f"{(before + reached[0]) / whole:.2f}", f"{before + reached[0]:.0f}", f"{whole:.0f}")
@@ -190,15 +213,15 @@ def coarse_to_fine(painting: np.ndarray) -> str:
     )
 
 
-def memory(painting: np.ndarray) -> str:
+def memory(painting: np.ndarray, runs: Runs) -> str:
     """What `plan` predicts beside what runs took, each in a process of its own."""
     rows = []
-    for application, side, scale in MEMORY_RUNS:
-        shape, part = (side * 3 // 4, side), side // 4
-        expected = estimate(application, shape, (part, part), replace(preset("paper", application), scale=scale))
-        measured = _measured_memory(application, painting, shape, part, scale)
+    for name, side, scale in MEMORY_RUNS:
+        application, shape, part = find_application(name), (side * 3 // 4, side), side // 4
+        expected = application.estimate(shape, (part, part), application.preset("paper", scale=scale))
+        measured = _measured_memory(name, painting, shape, part, scale)
         ratio = expected.memory_bytes / measured
-        rows.append((application, f"{shape[1]} x {shape[0]}", f"{scale:g}", f"{ratio:.2f}",
+        rows.append((name, f"{shape[1]} x {shape[0]}", f"{scale:g}", f"{ratio:.2f}",
                      f"{expected.memory_bytes / 1e9:.2f}", f"{measured / 1e9:.2f}"))  # fmt: skip
     return markdown_table(
         "Memory, predicted by `plan` and measured",
@@ -209,21 +232,22 @@ def memory(painting: np.ndarray) -> str:
 
 
 def _measured_memory(application: str, painting: np.ndarray, shape: tuple[int, int], part: int, scale: float) -> int:
-    images, options = (
-        {"image": resize(painting, shape), "style": painting},
-        ["--scale", f"{scale:g}", "--iterations", "2"],
-    )
+    images, options = {"image": resize(painting, shape), "style": painting}, []
     if application == "harmonize":
         images = _pasted(painting, shape, part)
     if application == "restyle-region":
-        options += ["--corners", "8,8", f"{7 + part},8", f"{7 + part},{7 + part}", f"8,{7 + part}"]
-    return run_command(application, images, *options)[1]["peak_memory_bytes"]
+        options = ["--corners", "8,8", f"{7 + part},8", f"{7 + part},{7 + part}", f"8,{7 + part}"]
+    _, report = run_command(application, images, "--scale", f"{scale:g}", "--iterations", "2", *options)
+    return report["peak_memory_bytes"]
 
 
-def _base_network(content: np.ndarray, style: np.ndarray) -> Objective:
+def _base_network(content: np.ndarray, style: np.ndarray, network: VGG19) -> Objective:
     """The paper's base network on a whole image, compiled."""
-    problem = Problem(content, style, blank_image(content.shape[:2]), np.ones(content.shape[:2], np.float32))
-    objective = Objective(problem, Extractor(PAPER.layers, weights()), PAPER_BASE)
+    height, width = content.shape[:2]
+    everywhere = np.ones((height, width), np.float32)
+    styles = (Style(style, everywhere),)
+    problem = Problem(content, styles, blank_image((height, width)), everywhere, free=everywhere > 0)
+    objective = Objective(problem, network.extractor(PAPER.layers), PAPER_BASE)
     objective(objective.start)
     return objective
 
@@ -241,6 +265,11 @@ def _seconds_per_evaluation(objective: Objective, iterations: int = 8) -> float:
     outcome = minimize(objective, objective.start, bounds=(0, 1), iterations=iterations, history=10, tolerance=0)
     times = [entry["seconds"] for entry in outcome.trace[1:]]
     return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def _write(path: Path, sections: list[str]) -> None:
+    text = "\n\n".join(sections) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
 def _machine() -> str:

@@ -1,0 +1,1 @@
+"""One module a figure, and what draws the structure of a network."""

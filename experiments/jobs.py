@@ -1,0 +1,196 @@
+"""Jobs: runs of the applications as values, and a folder that keeps results under the hash of what made them."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import reproduce
+from reproduce.applications.registry import find_application
+from reproduce.files import array_sha256, write_atomically
+from reproduce.images.files import read_image, write_image
+from reproduce.network.features import VGG19
+from reproduce.settings import Settings
+from reproduce.solving.report import versions
+from reproduce.solving.run import OnProgress, Progress, Result, silent
+from reproduce.stopping import Stop, Stopped
+
+PACKAGE = Path(reproduce.__file__).parent
+# Of the package, what a finished result cannot depend on. Every other file is hashed, a new one too.
+NOT_METHOD = (
+    "__init__.py",  # the version's number, and names for what is elsewhere
+    "__main__.py",
+    "command_line.py",  # another way in than a job's
+    "metrics.py",  # judges what is finished
+    "presets.py",  # a job has its settings, resolved
+    "solving/plan.py",  # foretells
+    "stopping.py",  # what was stopped is not kept
+    "terminal.py",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run of an application, before it is made: it can be counted, sent elsewhere, and looked up by its key.
+
+    Attributes:
+        name: for people.
+        application: its name in the registry.
+        inputs: argument of the application -> image, mask, corners, or whatever plain value it takes.
+        settings: of the method.
+        weights: SHA-256 of the network's weights that it is to run with; None for random ones (in tests).
+    """
+
+    name: str
+    application: str
+    inputs: Mapping[str, Any]
+    settings: Settings
+    weights: str | None
+
+    @cached_property
+    def key(self) -> str:
+        """The application's name and the hash of all that the result depends on; `name` is not part of that."""
+        made_of = {
+            "application": self.application,
+            "inputs": {name: _described(value) for name, value in self.inputs.items()},
+            "settings": self.settings.as_dict(),
+            "weights": self.weights,
+            "method": method_hash(PACKAGE),
+            "versions": versions(),
+        }
+        digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+        return f"{self.application}-{digest[:16]}"
+
+    def run(self, network: VGG19, on_progress: OnProgress = silent, stop: Stop | None = None) -> Result:
+        """Run it.
+
+        Raises:
+            InputError: as the application.
+            Stopped: it was stopped; half a run is not a result.
+            ValueError: the network has other weights than the job.
+        """
+        if network.origin["sha256"] != self.weights:
+            raise ValueError(f"Expected a network of weights {self.weights}. Received: {network.origin['sha256']}")
+        application = find_application(self.application)
+        result = application.run(
+            **self.inputs, settings=self.settings, network=network, stop=stop, on_progress=on_progress
+        )
+        if result.report.interrupted:
+            raise Stopped
+        return result
+
+
+class Finished(NamedTuple):
+    """What is kept of a job's result: the image with 8 bits a channel, and the report as JSON has it."""
+
+    image: np.ndarray
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Finished jobs in a folder: KEY.png and KEY.json, which is written last, so where it is, the image is."""
+
+    folder: Path
+
+    def has(self, job: Job) -> bool:
+        return self._path(job, ".json").exists()
+
+    def read(self, job: Job) -> Finished:
+        """What was kept of a job.
+
+        Raises:
+            FileNotFoundError: nothing was.
+        """
+        report = json.loads(self._path(job, ".json").read_text())
+        return Finished(read_image(self._path(job, ".png")), report)
+
+    def keep(self, job: Job, result: Result) -> None:
+        """Write image and report, each whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_image(self._path(job, ".png"), result.image)
+        report = json.dumps({"run": job.name} | result.report.as_dict())
+        write_atomically(self._path(job, ".json"), lambda temporary: temporary.write_text(report))
+
+    def _path(self, job: Job, suffix: str) -> Path:
+        return self.folder / f"{job.key}{suffix}"
+
+
+def _tell_nobody(job: Job, progress: Progress) -> None:
+    """An `on_progress` for `Runs`."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Gives results of jobs: finished ones from the cache, the others by running them.
+
+    Attributes:
+        cache: what is finished.
+        network: that jobs run with.
+        stop: asked before each job, and by it.
+        on_progress: told of each step of a job that runs.
+    """
+
+    cache: Cache
+    network: VGG19
+    stop: Stop
+    on_progress: Callable[[Job, Progress], None] = _tell_nobody
+
+    def result(self, job: Job) -> Finished:
+        """The result of a job, kept from now on.
+
+        Raises:
+            InputError, OSError: as the application, or the cache cannot be written.
+            Stopped: it was stopped; what was finished before is kept.
+        """
+        self.stop.check()
+        if not self.cache.has(job):
+            self.cache.keep(job, job.run(self.network, partial(self.on_progress, job), self.stop))
+        return self.cache.read(job)
+
+
+def by_stage(trace: list[dict[str, float]]) -> list[list[dict[str, float]]]:
+    """A report's trace, the evaluations of each stage apart."""
+    stages = range(int(trace[-1]["stage"]) + 1)
+    return [[entry for entry in trace if entry["stage"] == stage] for stage in stages]
+
+
+@cache
+def method_hash(package: Path) -> str:
+    """SHA-256 of the method's code as it runs: comments, docstrings and layout do not count."""
+    digest = hashlib.sha256()
+    for path in method_files(package):
+        digest.update(f"{path.relative_to(package).as_posix()}\n{_code(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def method_files(package: Path) -> list[Path]:
+    """The modules that a result may depend on: all of the package but NOT_METHOD."""
+    return sorted(path for path in package.rglob("*.py") if path.relative_to(package).as_posix() not in NOT_METHOD)
+
+
+def _code(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+        ):
+            node.body[0].value.value = ""
+    return ast.dump(tree)
+
+
+def _described(value: Any) -> tuple[str, tuple[int, ...], str]:
+    """An input by its type, its shape, and the hash of its bytes."""
+    array = np.asarray(value)
+    if array.dtype.hasobject:  # whose bytes are addresses
+        raise TypeError(f"Expected an input of numbers or text. Received: {value!r}")
+    return array.dtype.str, array.shape, array_sha256(array)

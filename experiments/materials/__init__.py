@@ -1,0 +1,1 @@
+"""The images that the experiments work on, in cases: drawn, read from a folder, or fetched."""

@@ -1,0 +1,1 @@
+"""Methods and settings compared by their measures."""
