@@ -1,11 +1,11 @@
-# make demo | test | lint | figures | smoke: each sets up what it needs, on a machine with Python 3.11, 3.12 or 3.13.
+# make demo | test | lint | package | figures | smoke: each sets up what it needs, on a machine with Python 3.11 to 3.13.
 PYTHON ?= python3
 MATERIALS ?= demo
 OUTPUT ?= $(if $(filter demo,$(MATERIALS)),figures,output/figures)
 
 BIN := .venv/bin
 
-.PHONY: demo test lint figures smoke clean
+.PHONY: demo test lint package figures smoke clean
 
 demo: .venv/run
 	$(BIN)/python -m experiments demo --output figures
@@ -17,6 +17,10 @@ test: .venv/dev
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+package: .venv/dev
+	.ci/installed
 
 figures: .venv/run
 	$(BIN)/python -m experiments figures --materials $(MATERIALS) --output $(OUTPUT)
