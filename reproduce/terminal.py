@@ -34,11 +34,11 @@ def silent_stderr() -> Iterator[None]:
 
 def _turn_away() -> int:
     """Point descriptor 2 nowhere; return a copy of what it was, or -1 if it was closed."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        return -1
     with open(os.devnull, "w") as nowhere:
-        try:
-            kept = os.dup(2)
-        except OSError:
-            return -1
         os.dup2(nowhere.fileno(), 2)
     return kept
 
