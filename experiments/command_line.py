@@ -8,7 +8,7 @@ from typing import Protocol
 
 from reproduce.command_line import listed
 from reproduce.errors import InputError, expect
-from reproduce.files import check_folder
+from reproduce.files import WriteError, check_folder
 from reproduce.network.backend import limit_gpu_memory
 from reproduce.network.features import VGG19
 from reproduce.network.weights import find_weights
@@ -24,7 +24,7 @@ from .methods import METHODS
 from .request import Request
 from .tables import ablation, table
 
-USER_ERROR, INTERRUPTED = 2, 130
+NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130
 GPU_GIGABYTES = 6.0  # what the paper had
 
 
@@ -80,10 +80,16 @@ def main(arguments: list[str] | None = None, network: VGG19 | None = None) -> in
         return _stopped(stop.exit_code)
     except KeyboardInterrupt as stopped:
         return _stopped(*stopped.args)
+    except WriteError as error:
+        return _fail(error.strerror or str(error), NOT_WRITTEN)
     except (InputError, OSError) as error:
-        print("experiments: error: " + " ".join(str(error).split()), file=sys.stderr)
-        return USER_ERROR
+        return _fail(str(error))
     return 0
+
+
+def _fail(message: str, code: int = USER_ERROR) -> int:
+    print("experiments: error: " + " ".join(message.split()), file=sys.stderr)
+    return code
 
 
 def _stopped(code: int = INTERRUPTED) -> int:

@@ -1,5 +1,6 @@
 """What all figures share: labelled panels, insets, and saving a PNG with its JSON."""
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle as Outline
 
-from reproduce.files import write_atomically
+from reproduce.files import write_together
 from reproduce.images.arrays import to_bytes
 from reproduce.images.geometry import Rectangle
 
@@ -46,11 +47,15 @@ def show(axis: Axes, image: np.ndarray, label: str = "") -> None:
 
 
 def save(figure: Figure, path: Path, record: Mapping[str, Any]) -> None:
-    """Write figure and record as PATH.png and PATH.json, each whole or not at all."""
+    """Write figure and record as PATH.png and PATH.json, both or none.
+
+    Raises:
+        WriteError: they cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path.with_suffix(".png"), lambda temporary: figure.savefig(temporary, dpi=DOTS_PER_INCH))
-    text = json.dumps(record, indent=1) + "\n"
-    write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text))
+    picture, text = io.BytesIO(), json.dumps(record, indent=1) + "\n"
+    figure.savefig(picture, dpi=DOTS_PER_INCH, format="png")
+    write_together({path.with_suffix(".png"): picture.getvalue(), path.with_suffix(".json"): text.encode()})
 
 
 def without_trace(report: Mapping[str, Any]) -> dict[str, Any]:

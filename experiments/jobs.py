@@ -13,8 +13,8 @@ import numpy as np
 
 import reproduce
 from reproduce.applications.registry import find_application
-from reproduce.files import array_sha256, write_atomically
-from reproduce.images.files import read_image, write_image
+from reproduce.files import array_sha256, write_together
+from reproduce.images.files import encode_image, read_picture
 from reproduce.network.features import VGG19
 from reproduce.settings import Settings
 from reproduce.solving.report import versions
@@ -26,7 +26,9 @@ PACKAGE = Path(reproduce.__file__).parent
 NOT_METHOD = (
     "__init__.py",  # the version's number, and names for what is elsewhere
     "__main__.py",
-    "command_line.py",  # another way in than a job's
+    "command_line/__init__.py",  # another way in than a job's
+    "command_line/commands.py",
+    "command_line/parser.py",
     "metrics.py",  # judges what is finished
     "presets.py",  # a job has its settings, resolved
     "solving/plan.py",  # foretells
@@ -87,7 +89,7 @@ class Job:
 
 
 class Finished(NamedTuple):
-    """What is kept of a job's result: the image with 8 bits a channel, and the report as JSON has it."""
+    """What is kept of a job's result: the image (H, W, 3 or 4) of 8 bits a channel, and the report as JSON has it."""
 
     image: np.ndarray
     report: dict[str, Any]
@@ -95,31 +97,53 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True)
 class Cache:
-    """Finished jobs in a folder: KEY.png and KEY.json, which is written last, so where it is, the image is."""
+    """Finished jobs in a folder: KEY.png, and KEY.json with the report and the hash of key, image and report."""
 
     folder: Path
 
     def has(self, job: Job) -> bool:
-        return self._path(job, ".json").exists()
+        """Whether a job is kept as it was: what was cut off, altered or exchanged since does not count."""
+        return self._entry(job) is not None
 
     def read(self, job: Job) -> Finished:
         """What was kept of a job.
 
         Raises:
-            FileNotFoundError: nothing was.
+            FileNotFoundError: nothing was, or it has been altered since.
         """
-        report = json.loads(self._path(job, ".json").read_text())
-        return Finished(read_image(self._path(job, ".png")), report)
+        report = self._entry(job)
+        if report is None:
+            raise FileNotFoundError(f"No whole result of {job.name}: {self._path(job, '.json')}")
+        return Finished(read_picture(self._path(job, ".png")).layer, report)
 
     def keep(self, job: Job, result: Result) -> None:
-        """Write image and report, each whole or not at all."""
+        """Write image and report, both or none.
+
+        Raises:
+            WriteError: they cannot be written.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_image(self._path(job, ".png"), result.image)
-        report = json.dumps({"run": job.name} | result.report.as_dict())
-        write_atomically(self._path(job, ".json"), lambda temporary: temporary.write_text(report))
+        image = encode_image(self._path(job, ".png"), result.image)
+        report = {"run": job.name} | result.report.as_dict()
+        entry = json.dumps({"sha256": _checksum(job.key, image, report), "report": report})
+        write_together({self._path(job, ".png"): image, self._path(job, ".json"): entry.encode()})
+
+    def _entry(self, job: Job) -> dict[str, Any] | None:
+        """The report of a job, if it and the image are what was kept of this very job."""
+        try:
+            entry = json.loads(self._path(job, ".json").read_bytes())
+            image = self._path(job, ".png").read_bytes()
+            return entry["report"] if entry["sha256"] == _checksum(job.key, image, entry["report"]) else None
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
 
     def _path(self, job: Job, suffix: str) -> Path:
         return self.folder / f"{job.key}{suffix}"
+
+
+def _checksum(key: str, image: bytes, report: dict[str, Any]) -> str:
+    """Of the report's content: spaces between its values do not count."""
+    return hashlib.sha256(key.encode() + image + json.dumps(report).encode()).hexdigest()
 
 
 def _tell_nobody(job: Job, progress: Progress) -> None:

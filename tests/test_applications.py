@@ -18,10 +18,12 @@ import pytest
 import reproduce
 from reproduce import VGG19, InputError, Stop, Stopped, change
 from reproduce.applications.registry import APPLICATIONS, PRESETS, find_application, preset
+from reproduce.images.arrays import to_bytes
 from reproduce.images.masks import feather
 from reproduce.images.polish import content_share
 from reproduce.images.regions import blend
 from reproduce.network import features
+from reproduce.network.active import independent_parts
 from reproduce.network.weights import Weights
 from reproduce.presets import GATYS, PAPER, PAPER_BASE, REFINED
 from reproduce.solving.report import Report
@@ -115,7 +117,7 @@ def test_the_inputs_are_the_functions_parameters_in_order(application):
     assert parameters["settings"].default is application.presets["paper"]
     keyword_only = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     assert set(keyword_only) >= {"network", "stop", "on_progress"}
-    assert {entry.kind for entry in application.inputs} <= {"image", "mask", "corners"}
+    assert {entry.kind for entry in application.inputs} <= {"image", "layer", "mask", "corners"}
 
 
 def test_names_that_nothing_has():
@@ -265,6 +267,53 @@ def test_the_inputs_are_not_written_to():
     harmonize(*arrays, QUICK)
     for array, copy in zip(arrays, copies):
         np.testing.assert_array_equal(array, copy)
+
+
+# The result is what is blended, and no more.
+UNTOUCHED = change(QUICK, iterations=0, start="content", scale=1.0, style_weight=0.0, content_layers=("block1_conv1",))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize("changes", [{}, {"feather": 4.0, "grow": 0}])
+def test_thin_lines_do_not_fade(width, changes):
+    """All of them is in the result, whatever their ends are softened by."""
+    background, composite = blobs((67, 90), 0), blobs((67, 90), 1)
+    for across in (slice(None), slice(20, 60)):
+        mask = np.zeros((67, 90), np.float32)
+        mask[30 : 30 + width, across] = 1
+        result = harmonize(background, composite, mask, change(UNTOUCHED, **changes)).image
+        np.testing.assert_allclose(result[mask > 0], composite[mask > 0], atol=1e-6)
+        np.testing.assert_array_equal(to_bytes(result)[mask > 0], to_bytes(composite)[mask > 0])
+        outside = ~around(mask, 12)
+        np.testing.assert_array_equal(result[outside], background[outside])
+
+
+def test_the_blend_is_the_feathered_mask_but_never_below_the_mask():
+    """White over black shows how much of the composite each pixel has."""
+    black, white = np.zeros((2, 67, 90, 3), np.float32) + np.float32([0, 1])[:, None, None, None]
+    mask = np.maximum(0.7 * disc((67, 90), (30, 41), 12), disc((67, 90), (30, 41), 8))
+    mask[50, 10:80] = 0.4
+    shown = harmonize(black, white, mask, UNTOUCHED).image[..., 0]
+    np.testing.assert_allclose(shown, np.maximum(mask, feather(mask, 2.0)), atol=1e-6)
+    assert (shown > mask).sum() > 500  # an edge is still soft, to the outside
+
+
+def test_how_much_of_the_painting_is_free_is_said_before_the_work():
+    background, composite = blobs((50, 100), 0), blobs((50, 100), 1)
+    plain = change(UNTOUCHED, feather=0.0, grow=0)
+    for rows, said in ((10, "20.0% of"), (30, "60.0% of"), (31, "warning: 62.0% of")):
+        mask = np.zeros((50, 100), np.float32)
+        mask[:rows] = 1
+        seen = []
+        report = harmonize(background, composite, mask, plain, on_progress=seen.append).report
+        (notice,) = report.notices
+        assert notice.startswith(f"{said} the painting is free to change")
+        assert seen[0].notice == notice and [progress.notice for progress in seen[1:]] == [""] * (len(seen) - 1)
+        assert ("is the mask white on the object alone?" in notice) == ("warning" in said)
+    mask[:] = 0
+    mask[20:30, 40:60] = 1
+    (notice,) = harmonize(background, composite, mask, change(plain, feather=1.0)).report.notices
+    assert notice.startswith("8.3% of")  # three pixels more on every side: 16 x 26
 
 
 @pytest.mark.parametrize("start", ["content", "style", "blank", "noise"])
@@ -425,9 +474,11 @@ def test_progress_counts_and_shows_the_image_so_far():
             np.testing.assert_array_equal(image[outside], background[outside])
 
     result = harmonize(background, composite, mask, QUICK, on_progress=on_progress)
-    matching = [entry for entry in seen if entry[0] == "matching"]
-    optimizing = [entry for entry in seen if entry[0] == "optimizing"]
-    assert seen == matching + optimizing and matching[-1][1:3] == (1, 1)
+    starting, matching, optimizing = (
+        [entry for entry in seen if entry[0] == stage] for stage in ("starting", "matching", "optimizing")
+    )
+    assert seen == starting + matching + optimizing and matching[-1][1:3] == (1, 1)
+    assert starting == [("starting", 0, 1, None)]  # how much of the painting is free
     assert [entry[1:3] for entry in optimizing] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert optimizing[-1][3] == pytest.approx(result.report.loss["final"]["total"], rel=1e-9)
 
@@ -450,6 +501,7 @@ def test_the_report_says_everything_and_survives_json(application):
     assert set(report) == {
         "application", "settings", "inputs", "weights", "size", "iterations", "evaluations", "seconds", "trace",
         "seconds_per_evaluation", "peak_memory_bytes", "loss", "stop_reason", "interrupted", "versions", "git",
+        "notices",
     } | ({"corners"} if application == "restyle-region" else set())  # fmt: skip
     assert report["application"] == application
     settings = QUICK if application == "harmonize" else QUICK_BASE
@@ -612,6 +664,167 @@ def test_the_gatys_preset_runs():
     assert len(result.report.loss["final"]["terms"]) == 6
 
 
+# Transparency of the content
+
+
+def transparent(shape=(67, 90)):
+    """An image with an opaque half, a soft edge of a few pixels, and a transparent rest whose colours are others."""
+    image, columns = blobs(shape, 0), np.mgrid[: shape[0], : shape[1]][1]
+    alpha = np.float32(np.clip((45 - columns) / 5, 0, 1))
+    alpha[:6] = 0
+    return np.dstack([np.where(alpha[..., None] > 0, image, blobs(shape, 5)), alpha])
+
+
+@pytest.mark.parametrize("settings", [QUICK_BASE, change(QUICK_BASE, style_loss="sliced", scale=1.0),
+                                      change(QUICK_BASE, start="blank", coarse_to_fine=1, recolor=True)])  # fmt: skip
+def test_what_is_transparent_does_not_count(settings):
+    content, style = transparent(), blobs((50, 40), 1)
+    hidden = content[..., 3] == 0
+    other = content.copy()
+    other[hidden, :3] = np.random.default_rng(0).random((hidden.sum(), 3))
+    first, second = (stylize(each, style, settings) for each in (content, other))
+    for result in (first, second):
+        assert result.image.shape == (67, 90, 4) and result.image.dtype == np.float32
+        np.testing.assert_array_equal(result.image[..., 3], content[..., 3])
+    assert first.report.loss["initial"]["terms"] == pytest.approx(second.report.loss["initial"]["terms"], rel=1e-6)
+    assert [e["loss"] for e in first.report.trace] == pytest.approx([e["loss"] for e in second.report.trace], rel=1e-3)
+    np.testing.assert_allclose(first.image[~hidden], second.image[~hidden], atol=1e-3)
+    assert np.abs(first.image - content)[~hidden].max() > 0.001
+    assert first.report.inputs["content"] != second.report.inputs["content"]
+
+
+def test_what_is_transparent_is_not_free_and_has_no_colours_of_its_own(problems):
+    content = transparent((64, 96))
+    stylize(content, blobs((50, 40), 1), change(QUICK_BASE, scale=1.0, iterations=0))
+    (problem,) = problems
+    alpha = content[..., 3]
+    np.testing.assert_array_equal(problem.mask, alpha)
+    np.testing.assert_array_equal(problem.styles[0].mask, alpha)
+    np.testing.assert_array_equal(problem.free, alpha > 0)
+    np.testing.assert_array_equal(problem.content[alpha > 0], content[alpha > 0, :3])
+    assert np.abs(problem.content[alpha == 0] - IMAGENET_MEAN_RGB).max() < 1e-6  # which is nothing to the network
+
+
+def test_an_opaque_content_with_a_fourth_channel_is_that_content():
+    content, style = blobs((67, 90), 0), blobs((50, 40), 1)
+    expected, found = (
+        stylize(each, style, QUICK_BASE) for each in (content, np.dstack([content, np.ones((67, 90), np.float32)]))
+    )
+    assert found.report.loss["initial"]["terms"] == pytest.approx(expected.report.loss["initial"]["terms"], rel=1e-6)
+    np.testing.assert_allclose(found.image[..., :3], expected.image, atol=1e-3)
+    assert (found.image[..., 3] == 1).all()
+
+
+def test_a_transparent_content_of_bytes_keeps_its_alpha_to_the_bit():
+    content = np.random.default_rng(0).integers(0, 256, (40, 52, 4), np.uint8)
+    content[..., 3] = np.arange(40 * 52).reshape(40, 52) % 256
+    image = stylize(content, blobs((44, 36), 1), QUICK_BASE).image
+    np.testing.assert_array_equal(to_bytes(image)[..., 3], content[..., 3])
+
+
+def test_opaque_islands_are_parts_of_their_own(monkeypatch):
+    content = np.zeros((64, 160, 4), np.float32)
+    content[..., :3] = blobs((64, 160), 0)
+    content[4:20, 4:24, 3] = content[40:60, 130:156, 3] = 1
+    counts = []
+
+    def counted(*given):
+        parts = independent_parts(*given)
+        counts.append(len(parts))
+        return parts
+
+    monkeypatch.setattr("reproduce.solving.objective.independent_parts", counted)
+    result = stylize(content, blobs((44, 36), 1), change(QUICK_BASE, scale=1.0))
+    assert counts == [2]
+    assert result.report.loss["final"]["total"] < 0.9 * result.report.loss["initial"]["total"]
+
+
+def test_intermediate_images_are_transparent_too():
+    shown = []
+
+    def on_progress(progress):
+        if progress.image:
+            shown.append(progress.image())
+
+    result = stylize(transparent(), blobs((50, 40), 1), QUICK_BASE, on_progress=on_progress)
+    assert len(shown) == 4 and all(np.array_equal(image[..., 3], result.image[..., 3]) for image in shown)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (np.dstack([blobs((40, 52), 0), np.zeros((40, 52), np.float32)]), "opaque somewhere.*transparent everywhere"),
+        (np.dstack([blobs((40, 52), 0), np.full((40, 52), 2.0)]), r"transparency of the content image.*\[0, 1\]"),
+        (np.dstack([blobs((40, 52), 0), np.full((40, 52), np.nan)]), "transparency of the content image.*finite"),
+        (blobs((40, 52), 0)[..., :2], r"\(height, width, 3\).*\(40, 52, 2\)"),
+        (np.dstack([blobs((40, 52), 0)] * 2), r"\(height, width, 3\).*\(40, 52, 6\)"),
+    ],
+)
+def test_contents_that_are_refused(content, message):
+    with pytest.raises(InputError, match=message):
+        stylize(content, blobs((44, 36), 1), QUICK_BASE)
+
+
+def test_a_style_has_no_transparency():
+    with pytest.raises(InputError, match=r"style image of shape \(height, width, 3\)"):
+        stylize(blobs((40, 52), 0), transparent((44, 48)), QUICK_BASE)
+
+
+# Grey
+
+
+def grey(shape, seed):
+    return np.repeat(blobs(shape, seed).mean(axis=2, keepdims=True), 3, axis=2)
+
+
+def grey_runs(content, style):
+    """Each application with what it takes of two images, and as much polish as there is."""
+    mask, composite = disc((67, 90), (30, 41), 12), content[::-1]
+    polished = {"smooth_colors": 3, "recolor": True, "coarse_to_fine": 1, "scale": 1.0}
+    return {
+        "stylize": lambda: stylize(content, style, QUICK_BASE),
+        "stylize, polished": lambda: stylize(content, style, change(QUICK_BASE, **polished)),
+        "stylize, half": lambda: stylize(content, style, change(QUICK_BASE, strength=0.5)),
+        "restyle-region": lambda: restyle_region(content, style, CORNERS, QUICK_BASE),
+        "restyle-region, all": lambda: restyle_region(content, style, CORNERS, QUICK_BASE, background_style=style),
+        "harmonize": lambda: harmonize(style, composite, mask, QUICK),
+        "harmonize, polished": lambda: harmonize(style, composite, mask, change(QUICK, match_grain=True, **polished)),
+        "harmonize, half": lambda: harmonize(style, composite, mask, change(QUICK, match_grain=True, strength=0.5)),
+    }
+
+
+@pytest.mark.parametrize("name", grey_runs(*np.zeros((2, 67, 90, 3))))
+def test_grey_inputs_give_a_grey_result(name):
+    result = grey_runs(grey((67, 90), 0), grey((67, 90), 1))[name]()
+    assert np.ptp(result.image, axis=2).max() == 0
+    assert any("no colours" in notice for notice in result.report.notices)
+
+
+@pytest.mark.parametrize("name", ["stylize", "restyle-region", "harmonize", "harmonize, polished"])
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_a_grey_input_with_another_in_colour_gives_colours(name, which):
+    made = (grey, blobs) if which == "style" else (blobs, grey)
+    result = grey_runs(made[0]((67, 90), 0), made[1]((67, 90), 1))[name]()
+    assert np.ptp(result.image, axis=2).max() > 0.02
+    assert not any("no colours" in notice for notice in result.report.notices)
+
+
+def test_a_grey_that_a_codec_has_rounded_is_grey_and_a_tint_is_none():
+    content, style = grey((67, 90), 0), np.clip(grey((67, 90), 1), 0.1, 0.9)
+    for step, expected in ((2 / 255, True), (4 / 255, False)):
+        tinted = style.copy()
+        tinted[10:20, 10:20, 0] += step
+        assert (np.ptp(stylize(content, tinted, QUICK_BASE).image, axis=2).max() == 0) == expected
+
+
+def test_hidden_colours_are_no_colours():
+    content = transparent()
+    shown = content[..., 3] > 0
+    content[shown, :3] = grey((67, 90), 0)[shown]
+    image = stylize(content, grey((50, 40), 1), QUICK_BASE).image
+    assert np.ptp(image[..., :3], axis=2).max() == 0
+
+
 # Restyle a region
 
 
@@ -757,7 +970,8 @@ def bad_harmonize_inputs():
         "full mask": ((background, composite, np.ones_like(mask)), "full mask"),
         "mask in colour": ((background, composite, background), "shape"),
         "mask of 255": ((background, composite, 255 * mask), r"\[0, 1\]"),
-        "bytes": (((255 * background).astype(np.uint8), composite, mask), r"\[0, 1\].* 255"),
+        "0 to 255 as floats": ((255 * background, composite, mask), r"\[0, 1\].* 255"),
+        "integers": (((255 * background).astype(int), composite, mask), r"unsigned bytes.* int64"),
         "not a number": ((background, nan, mask), "finite"),
         "grey": ((background[..., 0], composite, mask), r"\(height, width, 3\)"),
         "too small": ((background[:15], composite[:15], mask[:15]), "90 x 15"),

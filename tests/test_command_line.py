@@ -49,7 +49,7 @@ COMMANDS = {
 SHORT = ["--scale", "1", "--iterations", "3", "--quiet"]
 REPORT = {
     "settings", "preset", "inputs", "weights", "iterations", "evaluations", "seconds", "seconds_per_evaluation",
-    "peak_memory_bytes", "loss", "stop_reason", "versions", "git", "size", "trace",
+    "peak_memory_bytes", "loss", "stop_reason", "versions", "git", "size", "trace", "notices",
 }  # fmt: skip
 
 
@@ -76,6 +76,10 @@ SMALL = Small()
 
 @pytest.fixture
 def folder(tmp_path):
+    return with_images(tmp_path)
+
+
+def with_images(folder):
     """Images of every kind that the commands take, by the names that `typed` knows."""
     rng = np.random.default_rng(0)
     background = cv2.GaussianBlur(rng.random((HEIGHT, WIDTH, 3)), (5, 5), 1.0)
@@ -87,8 +91,8 @@ def folder(tmp_path):
         "style": rng.random((50, 90, 3)), "second_style": rng.random((60, 60, 3)),
     }  # fmt: skip
     for name, image in images.items():
-        write_image(tmp_path / f"{name}.png", image)
-    return tmp_path
+        write_image(folder / f"{name}.png", image)
+    return folder
 
 
 def typed(folder, arguments):
@@ -272,13 +276,97 @@ def test_notice(folder, monkeypatch, capfd):
     capfd.readouterr()
     (folder / "weights.h5").write_text("no weights")
     found = Weights(folder / "weights.h5", "found", "0" * 64, notice="These weights are random.")
-    monkeypatch.setattr("reproduce.command_line.find_weights", lambda file=None, progress=None: found)
+    monkeypatch.setattr("reproduce.command_line.commands.find_weights", lambda file=None, progress=None: found)
     arguments = ["harmonize", *COMMANDS["harmonize"], "-o", "OUT"]
     assert run(folder, *arguments, network=None) == 2
-    lines = capfd.readouterr().err.splitlines()
-    assert lines[0] == "These weights are random." and len(lines) == 2 and "VGG-19" in lines[1]
+    weights, share, error = capfd.readouterr().err.splitlines()
+    assert weights == "These weights are random." and "of the painting is free" in share and "VGG-19" in error
     assert run(folder, *arguments, "--quiet", network=None) == 2
     assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_how_much_of_the_painting_is_free_is_shown_and_reported(folder, capfd):
+    write_image(folder / "large.png", np.float64(np.arange(WIDTH) < 50) * np.ones((HEIGHT, 1)))
+    for mask, said in (("MASK", "16.7% of the painting is free"), ("LARGE", "warning: 69.4% of the painting is free")):
+        command = ["harmonize", "BACKGROUND", "COMPOSITE", mask, "-o", "OUT", "--grow", "0", "--feather", "0", *SHORT]
+        assert run(folder, *command) == 0
+        assert capfd.readouterr() == ("", "")  # --quiet
+        (notice,) = json.loads((folder / "out.json").read_text())["notices"]
+        assert notice.startswith(said)
+        assert run(folder, *(word for word in command if word != "--quiet")) == 0
+        out, err = capfd.readouterr()
+        assert out == "" and err.startswith(f"{notice}\n") and err.count(said) == 1
+
+
+def test_what_was_said_of_the_inputs_is_shown_and_reported_too(folder, capfd):
+    """A mask of 0 and 1, and grey images."""
+    grey = cv2.imread(str(folder / "background.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(folder / "grey.png"), grey)
+    cv2.imwrite(str(folder / "other.png"), 255 - grey)
+    cv2.imwrite(str(folder / "faint.png"), np.uint8(read_mask(folder / "mask.png")))
+    command = ["harmonize", "GREY", "OTHER", "FAINT", "-o", "OUT", *SHORT]
+    assert run(folder, *(word for word in command if word != "--quiet")) == 0
+    notices = json.loads((folder / "out.json").read_text())["notices"]
+    assert len(notices) == 3
+    assert "faint.png" in notices[0] and "levels 0 and 1" in notices[0]
+    assert "is free to change" in notices[1] and "no colours" in notices[2]
+    assert capfd.readouterr().err.startswith("\n".join(notices) + "\n")
+    result = cv2.imread(str(folder / "out.png"))
+    assert (result == result[..., :1]).all() and (result[OBJECT][..., 0] != grey[OBJECT]).any()
+
+
+# Transparency of CONTENT.
+
+
+@pytest.fixture
+def cut_out(folder):
+    """A content that is transparent in the middle and half transparent at the left; returns its alpha."""
+    content, alpha = read_image(folder / "content.png"), np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[20:40, 30:60], alpha[:, :9] = 0, np.arange(1, 10) * 25
+    write_image(folder / "cut_out.png", np.dstack([content, alpha / 255]))
+    return alpha
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.tif", "OUT.TIFF"])
+def test_transparency_is_kept_to_the_bit(folder, cut_out, name):
+    out = folder / name
+    assert run(folder, "stylize", "CUT_OUT", "STYLE", "-o", str(out), *SHORT, "--save-every", "2") == 0
+    for path in (out, out.with_name(f"{out.stem}_0002{out.suffix}")):
+        result = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert result.shape == (HEIGHT, WIDTH, 4) and result.dtype == np.uint8
+        np.testing.assert_array_equal(result[..., 3], cut_out)
+    content = cv2.imread(str(folder / "cut_out.png"), cv2.IMREAD_UNCHANGED)
+    assert np.abs(result.astype(int) - content)[cut_out > 0].mean() > 1
+
+
+@pytest.mark.parametrize("name", ["out.jpg", "out.bmp"])
+def test_a_format_without_transparency_gets_the_image_over_white(folder, cut_out, name):
+    options = ["--start", "content", *SHORT]
+    for output in (name, "whole.png"):
+        assert run(folder, "stylize", "CUT_OUT", "STYLE", "-o", str(folder / output), *options) == 0
+    result, whole = (read_image(folder / output) for output in (name, "whole.png"))  # the second over white too
+    assert cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED).shape == (HEIGHT, WIDTH, 3)
+    assert result[24:36, 34:56].min() > 0.97
+    assert np.abs(result - whole)[:, :60].mean() < 0.03
+
+
+def test_hidden_colours_do_not_count(folder, cut_out):
+    reports = []
+    for seed in (0, 1):
+        content = read_image(folder / "content.png")
+        content[cut_out == 0] = np.random.default_rng(seed).random(((cut_out == 0).sum(), 3))
+        write_image(folder / "content.png", np.dstack([content, cut_out / 255]))
+        assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *SHORT) == 0
+        reports.append(json.loads((folder / "out.json").read_text()))
+        write_image(folder / "content.png", content)
+    assert reports[0]["trace"][0]["loss"] == pytest.approx(reports[1]["trace"][0]["loss"], rel=1e-6)
+    assert reports[0]["inputs"]["content"] != reports[1]["inputs"]["content"]
+
+
+def test_a_content_that_is_nowhere_opaque_is_refused(folder, capfd):
+    write_image(folder / "nothing.png", np.dstack([read_image(folder / "content.png"), np.zeros((HEIGHT, WIDTH))]))
+    line = refused(folder, capfd, "stylize", "NOTHING", "STYLE", "-o", "OUT", *SHORT)
+    assert "content image to be opaque somewhere" in line
 
 
 # A loss of one's own: one class, one line of the registry.
@@ -293,14 +381,13 @@ class Toy(StyleLoss):
     def layer_terms(self, sources):
         wanted = sources.extractor(sources.painting)
         return {
-            layer: self.term(layer, sources.masks[layer], wanted[layer].mean(axis=(0, 1)))
-            for layer in self.style_layers
+            layer: self.term(layer, sources.mask(layer), wanted[layer].mean(axis=(0, 1))) for layer in self.style_layers
         }
 
     def term(self, layer, mask, wanted):
         shares, target = as_tensor((mask / mask.sum())[..., None]), as_tensor(wanted)
-        return lambda features, patch: (
-            self.toy_number * sum_of(ops.square(ops.sum(features[layer] * shares, axis=(0, 1)) - target))
+        return lambda features, pixels: (
+            self.toy_number * sum_of(ops.square(ops.sum(features[layer] * shares, axis=0) - target))
         )
 
 
@@ -346,7 +433,7 @@ def test_a_style_loss_is_one_class_and_one_line(folder, monkeypatch, capfd):
 
 def pressing(monkeypatch, done, press):
     """Let `press` be called when a run has got to its iteration `done`."""
-    from reproduce.command_line import _Show
+    from reproduce.command_line.commands import _Show
 
     show = _Show.__call__
 
@@ -632,7 +719,7 @@ GROUPS = ["network", "content", "style", "variation", "weighing", "mask", "image
 @pytest.mark.parametrize("application", APPLICATIONS)
 def test_help_shows_the_settings_that_have_a_meaning_and_no_others(application, capfd):
     shown = help_of(application, capfd)
-    options = set(re.findall(r"^  (?:-\w [^ ]+, |-h, )?--([a-z-]+)", shown, re.MULTILINE))
+    options = set(re.findall(r"^  (?:-\w(?: [^ ,]+)?, )?--([a-z-]+)", shown, re.MULTILINE))
     inputs = {entry.name for entry in APPLICATIONS[application].inputs if entry.option}
     names = set().union(*(meaningful(application, style_loss) for style_loss in STYLE_LOSSES))
     assert options == OF_EVERY_RUN | {name.replace("_", "-") for name in names | inputs}
@@ -762,7 +849,7 @@ def make_folder(path):
 
 BAD_FILES = {
     "missing": (Path.unlink, "No such file"),
-    "a folder": (make_folder, "Received a folder"),
+    "a folder": (make_folder, "a folder"),
     "empty": (lambda path: path.write_bytes(b""), "Not an image, or a damaged one"),
     "a text": (lambda path: path.write_text("# Harmonisation\n"), "Not an image, or a damaged one"),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "Not an image, or a damaged one"),
@@ -826,9 +913,79 @@ def test_a_folder_in_the_place_of_the_report(folder, capfd):
     assert "a place for the report. Received: a folder" in line and "result.json" in line
 
 
+def spelled(path):
+    """Other ways to write a path, and other names of its file."""
+    folder = path.parent
+    (folder / "folder").mkdir(exist_ok=True)
+    (folder / "way").symlink_to(folder, target_is_directory=True)
+    (folder / "link.png").symlink_to(path.name)
+    os.link(path, folder / "hard.png")
+    return [str(path), f"{folder}/./{path.name}", f"{folder}/folder/../{path.name}", f"{folder}/way/{path.name}",
+            f"{folder}/link.png", f"{folder}/hard.png"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command, place", EVERY_INPUT, ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_an_output_that_is_an_input_is_refused(folder, capfd, command, place):
+    """However it is spelled, in the place of every input and every output."""
+    (folder / "given.png").write_bytes((folder / f"{command[place].lower()}.png").read_bytes())
+    for path in spelled(folder / "given.png"):
+        for output in ("OUT", "OUT_MASK"):
+            if output in command:
+                words = [*command[:place], "GIVEN", *command[place + 1 :]]
+                words[words.index(output)] = path
+                assert "an output that is not an input" in refused(folder, capfd, *words)
+
+
+def test_an_output_beside_an_input_is_not_refused(folder):
+    """Names that differ in their case, too, where the file system tells those apart."""
+    for name in ("content2.png", "Content.png"):
+        if not (folder / name).exists():
+            assert run(folder, *SELECT[:-1], str(folder / name)) == 0
+
+
+def test_an_input_that_an_intermediate_image_would_replace_is_refused(folder, capfd):
+    for name in ("out_0002.png", "out_12345.png"):
+        (folder / name).write_bytes((folder / "composite.png").read_bytes())
+        options = ["-o", "OUT", "--save-every", "2", *SHORT]
+        line = refused(folder, capfd, "harmonize", "BACKGROUND", str(folder / name), "MASK", *options)
+        assert "an input that --save-every leaves" in line and name in line
+    assert run(folder, "harmonize", "BACKGROUND", str(folder / name), "MASK", "-o", "OUT", *SHORT) == 0
+
+
+@pytest.mark.parametrize("content", ['{"name": "package"}', "[]", "notes", ""])
+def test_a_file_that_is_no_report_is_never_replaced(folder, capfd, content):
+    (folder / "out.json").write_text(content)
+    for command in COMMANDS:
+        line = refused(folder, capfd, command, *COMMANDS[command], "-o", "OUT", *SHORT)
+        assert "a file that is no report, and is not replaced" in line and "out.json" in line
+
+
+def test_a_report_is_replaced_by_the_next(folder):
+    for iterations in ("1", "2"):
+        assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT, "--iterations", iterations) == 0
+        assert json.loads((folder / "out.json").read_text())["iterations"] == int(iterations)
+
+
+@pytest.mark.parametrize("name, width", [("out.jpg", 65600), ("out.png", 1000100)])
+def test_an_image_that_its_format_cannot_hold_is_refused_before_the_work(folder, capfd, monkeypatch, name, width):
+    cv2.imwrite(str(folder / "wide.bmp"), np.zeros((16, width), np.uint8))
+    monkeypatch.setattr("reproduce.solving.run.Objective", failing(AssertionError("the work was begun")))
+    line = refused(folder, capfd, "stylize", str(folder / "wide.bmp"), "STYLE", "-o", str(folder / name), *SHORT)
+    assert line == f"An image of {width} x 16 cannot be written as .{name[-3:]}: {folder / name}"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder that even root cannot write to")
 def test_output_folder_that_cannot_be_written(folder, capfd):
     assert "cannot be written: /proc" in refused(folder, capfd, *HARMONIZE, "-o", "/proc/out.png")
+
+
+def test_corners_on_the_last_pixels_are_the_last_that_there_are(folder, capfd):
+    """People give an image's width and height."""
+    corners = ["0,0", f"{WIDTH},0", f"{WIDTH},{HEIGHT}", f"0,{HEIGHT}"]
+    line = refused(folder, capfd, "restyle-region", "CONTENT", "STYLE", "--corners", *corners, "-o", "OUT", *SHORT)
+    assert f"inside the image of {WIDTH} x {HEIGHT}, from 0,0 to {WIDTH - 1},{HEIGHT - 1}" in line
+    corners = ["0,0", f"{WIDTH - 1},0", f"{WIDTH - 1},{HEIGHT - 1}", f"0,{HEIGHT - 1}"]
+    assert run(folder, "restyle-region", "CONTENT", "STYLE", "--corners", *corners, "-o", "OUT", *SHORT) == 0
 
 
 @pytest.mark.parametrize("corners, message", [
@@ -847,7 +1004,8 @@ def test_bad_corners(folder, capfd, corners, message):
 
 @pytest.mark.parametrize("spoil, message", [
     (lambda mask: np.zeros_like(mask), "an empty mask"),
-    (lambda mask: mask * 0.3, "an empty mask"),
+    (lambda mask: mask * 0 + 1 / 255, "levels 1 (of 255)"),
+    (lambda mask: mask * 0.3 + np.roll(mask, 7, axis=1) * 0.2, "levels 0, 51, 76, 128 (of 255)"),
     (lambda mask: np.ones_like(mask), "a full mask"),
     (lambda mask: mask[:-3], "background 72 x 64 and mask 72 x 61"),
     (lambda mask: mask.T, "background 72 x 64 and mask 64 x 72"),

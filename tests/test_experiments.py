@@ -451,6 +451,40 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(folder, tmp_pa
         assert "file" in line
 
 
+# A process of its own, whose files may only be so long: what a full disk does, without filling one.
+ON_A_FULL_DISK = """
+import resource, sys
+import matplotlib.font_manager
+from experiments.command_line import main
+from reproduce import VGG19
+length = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (length, length))
+sys.exit(main(sys.argv[2:], VGG19(width=0.05)))
+"""
+
+
+@pytest.mark.parametrize(("length", "kept"), [(20_000, 0), (60_000, 1)], ids=["a run", "a figure"])
+def test_a_full_disk_is_one_line_and_leaves_nothing_half(folder, tmp_path, length, kept):
+    pytest.importorskip("resource")
+    (tmp_path / "made").mkdir()
+    there = {name: tmp_path / "made" / name for name in ("figure_6.png", "figure_6.json")}
+    for name, path in there.items():
+        path.write_text(f"{name} of last time")
+    places = ("--materials", str(folder), "--output", str(tmp_path / "made"), "--cache", str(tmp_path / "cache"))
+    command = [sys.executable, "-c", ON_A_FULL_DISK, str(length), "figure_6", *places, "--smoke"]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 1, process.stderr[-3000:]
+    lines = [line for line in process.stderr.splitlines() if line.startswith("experiments")]
+    assert len(lines) == 1 and "Traceback" not in process.stderr
+    assert re.fullmatch(r"experiments: error: Could not write .*(cache|figure_6).*: File too large", lines[0])
+    assert {path.name: path.read_text() for path in (tmp_path / "made").iterdir()} == {
+        name: f"{name} of last time" for name in there
+    }
+    assert len(list((tmp_path / "cache").iterdir())) == 2 * kept
+    assert main(["figure_6", *places, "--smoke"], NETWORK) == 0
+    assert json.loads(there["figure_6.json"].read_text())["case"] == "one"
+
+
 def test_both_programs_set_the_same_for_their_process():
     """NumPy, Keras, TensorFlow and OpenCV read these when they are first imported."""
     settings = []

@@ -3,15 +3,17 @@
 import errno
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import numpy as np
 import pytest
 
-from reproduce.files import array_sha256, check_folder, sha256, write_atomically
+from reproduce.files import WriteError, array_sha256, check_folder, same_file, sha256, write_atomically, write_together
 
 
 def permissions(path):
@@ -129,6 +131,117 @@ def test_a_long_name_is_written_too(tmp_path, name):
     path = tmp_path / name
     write_atomically(path, lambda temporary: temporary.write_text("text"))
     assert list(tmp_path.iterdir()) == [path]
+
+
+# Several files together
+
+
+def test_files_that_belong_together_are_all_written(tmp_path, umask):
+    umask(0o027)
+    (tmp_path / "a.png").write_text("the last one")
+    write_together({tmp_path / "a.png": b"image", tmp_path / "a.json": b"report"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.png": b"image", "a.json": b"report"}
+    assert {permissions(path) for path in tmp_path.iterdir()} == {0o640}
+    write_together({})
+
+
+def spoil_folder(folder):
+    """A folder is in the place of the second file: it is written, but cannot be renamed."""
+    (folder / "b").mkdir()
+    return folder / "b"
+
+
+def spoil_nowhere(folder):
+    """There is no folder for the second file: it cannot be written."""
+    return folder / "nowhere/b"
+
+
+@pytest.mark.parametrize("spoil", [spoil_folder, spoil_nowhere])
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("order", [1, -1])
+def test_where_one_cannot_be_written_all_stay_as_they_were(tmp_path, spoil, there, order):
+    first, second = tmp_path / "a.png", spoil(tmp_path)
+    if there:
+        first.write_text("the last one")
+        first.chmod(0o600)
+        before = first.stat()
+    writes = {first: b"image", second: b"report"}
+    with pytest.raises(WriteError, match=f"^.Errno [0-9]+. Could not write {re.escape(str(second))}: ") as caught:
+        write_together(dict(list(writes.items())[::order]))
+    assert isinstance(caught.value, OSError) and caught.value.errno
+    assert set(tmp_path.iterdir()) == ({first} if there else set()) | ({second} if second.exists() else set())
+    if there:
+        assert first.read_text() == "the last one" and permissions(first) == 0o600
+        assert first.stat().st_ino == before.st_ino and first.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_of_three_files_any_may_fail_to_be_renamed(tmp_path, monkeypatch, failing):
+    """Also a name that points to another file stays what it was."""
+    (tmp_path / "target").write_text("pointed at")
+    (tmp_path / "a").symlink_to(tmp_path / "target")
+    (tmp_path / "b").write_text("old b")
+    replace, count = Path.replace, 0
+
+    def refuse_one(self, target):
+        nonlocal count
+        count += 1
+        if count == failing + 1:
+            raise OSError(errno.EPERM, "Operation not permitted")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_one)
+    with pytest.raises(WriteError, match=rf"Could not write .*/{'abc'[failing]}: Operation not permitted"):
+        write_together({tmp_path / name: b"new" for name in "abc"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "target"]
+    assert (tmp_path / "a").is_symlink() and (tmp_path / "a").read_text() == "pointed at"
+    assert (tmp_path / "b").read_text() == "old b"
+
+
+def test_without_second_names_files_are_written_all_the_same(tmp_path, monkeypatch):
+    """Not every file system has hard links."""
+
+    def refuse(*arguments, **keywords):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for content in (b"first", b"second"):
+        write_together({tmp_path / "a": content, tmp_path / "b": content})
+        assert {path.read_bytes() for path in tmp_path.iterdir()} == {content} and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_disk_that_fills_or_a_signal_in_the_second_file_leaves_the_first(tmp_path, monkeypatch, error):
+    (tmp_path / "a.png").write_text("the last one")
+    write_bytes = Path.write_bytes
+
+    def fill_up(self, content):
+        write_bytes(self, content[:3])
+        if content == b"report":
+            raise error
+
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    with pytest.raises((WriteError, KeyboardInterrupt)):
+        write_together({tmp_path / "a.png": b"image", tmp_path / "a.json": b"report"})
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"] and (tmp_path / "a.png").read_text() == "the last one"
+
+
+# The same file
+
+
+def test_a_file_is_the_same_however_it_is_spelled(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a").write_text("")
+    (tmp_path / "b").write_text("")
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "way").symlink_to("folder", target_is_directory=True)
+    os.link(tmp_path / "a", tmp_path / "hard")
+    monkeypatch.chdir(tmp_path)
+    for spelled in ("a", "./a", "folder/../a", str(tmp_path / "a"), "link", "hard", "way/../a"):
+        assert same_file(Path(spelled), tmp_path / "a") and same_file(tmp_path / "a", Path(spelled)), spelled
+        assert not same_file(Path(spelled), tmp_path / "b")
+    assert same_file(Path("way/new"), tmp_path / "folder/new")  # which are nowhere yet
+    assert not same_file(Path("way/new"), Path("new")) and not same_file(Path("a"), Path("new"))
 
 
 # Folders

@@ -11,15 +11,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 
 from reproduce.errors import InputError
 from reproduce.files import sha256, write_atomically
 from reproduce.images import arrays as image_arrays
-from reproduce.images.arrays import check_image, check_same_size, resize, scaled_shape, to_bytes
-from reproduce.images.files import check_output, read_image, read_mask, write_image
+from reproduce.images.arrays import (
+    check_image,
+    check_same_size,
+    is_grey,
+    over,
+    resize,
+    scaled_shape,
+    split_alpha,
+    to_bytes,
+    to_grey,
+)
+from reproduce.images.files import check_output, encode_image, read_image, read_mask, read_picture, write_image
 
 HEIGHT, WIDTH = 20, 30
 BYTES = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)  # RGBA
@@ -124,10 +136,9 @@ def test_one_bit(tmp_path):
 
 
 def test_cmyk_jpeg(tmp_path):
-    pillow = pytest.importorskip("PIL.Image")
     ink = np.zeros((32, 32, 4), np.uint8)
     ink[:, :16, 0] = 255  # cyan beside white
-    pillow.fromarray(ink, "CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    Image.frombytes("CMYK", (32, 32), ink.tobytes()).save(tmp_path / "cmyk.jpg", quality=95)
     image = read_image(tmp_path / "cmyk.jpg")
     np.testing.assert_allclose(image[:, :12], np.broadcast_to([0.0, 1.0, 1.0], (32, 12, 3)), atol=0.05)
     np.testing.assert_allclose(image[:, 20:], 1, atol=0.05)
@@ -269,20 +280,17 @@ def execute(*arguments, **environment):
     )
 
 
-def test_over_a_hundred_megapixels_are_refused_by_the_program_before_it_decodes_them(huge, tmp_path):
-    process = execute("-m", "reproduce", "select", huge, "--seed", "3,4", "-o", tmp_path / "out.png")
-    assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr == f"reproduce: error: Expected an image of at most 100 megapixels: {huge}\n"
-
-
-def test_over_a_hundred_megapixels_are_refused_by_the_library_after_decoding(huge, tmp_path):
-    """OpenCV reads its limit from the environment, which is the user's: here it is as it was, or higher than ours."""
+def test_over_a_hundred_megapixels_are_refused_by_program_and_library(huge, tmp_path):
+    """OpenCV has a limit of its own, from the environment, which is the user's: ours does not depend on it."""
     code = "import sys; from reproduce import read_mask; read_mask(sys.argv[1])"
     program = ["-m", "reproduce", "select", huge, "--seed", "3,4", "-o", tmp_path / "out.png"]
-    for arguments, environment in ((["-c", code, huge], {}), (program, {LIMIT: "200000000"})):
-        process = execute(*arguments, **environment)
-        assert process.returncode != 0
-        assert f"Expected {huge} of at most 100 megapixels. Received: 12000 x 9000" in process.stderr.splitlines()[-1]
+    message = f"Expected {huge} of at most 100 megapixels. Received: 12000 x 9000"
+    for environment in ({}, {LIMIT: "200000000"}):
+        process = execute(*program, **environment)
+        assert (process.returncode, process.stdout) == (2, "")
+        assert process.stderr == f"reproduce: error: {message}\n"
+    process = execute("-c", code, huge)
+    assert process.returncode == 1 and process.stderr.splitlines()[-1].endswith(message)
 
 
 def test_the_limit_is_a_number_of_pixels(save, monkeypatch):
@@ -325,8 +333,8 @@ def test_eight_bits_survive_a_round_trip(tmp_path_factory, pixels):
     path = tmp_path_factory.getbasetemp() / "round_trip.png"
     image = (pixels if pixels.shape[2] == 3 else pixels[..., 0]).astype(np.float32) / 255
     write_image(path, image)
-    again = read_image(path) if image.ndim == 3 else read_mask(path)
-    np.testing.assert_array_equal(to_bytes(again), to_bytes(image))
+    again = read_image(path)
+    np.testing.assert_array_equal(to_bytes(again), np.broadcast_to(pixels, again.shape))
     np.testing.assert_array_equal(to_bytes(image), pixels.squeeze(2) if image.ndim == 2 else pixels)
 
 
@@ -343,6 +351,78 @@ def test_jpeg(tmp_path, suffix):
     smooth = np.linspace(0, 1, 32 * 32 * 3).reshape(32, 32, 3)
     write_image(tmp_path / f"out{suffix}", smooth)
     np.testing.assert_allclose(read_image(tmp_path / f"out{suffix}"), smooth, atol=0.05)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".TIF"])
+def test_transparency_is_kept_where_the_format_knows_it(tmp_path, suffix):
+    """Colours under what is transparent too."""
+    write_image(tmp_path / f"out{suffix}", BYTES / 255)
+    with Image.open(tmp_path / f"out{suffix}") as file:
+        assert file.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(file), BYTES)
+    picture = read_picture(tmp_path / f"out{suffix}")
+    np.testing.assert_array_equal(to_bytes(picture.layer), BYTES)
+
+
+def test_a_tiff_says_what_its_fourth_channel_is(tmp_path):
+    write_image(tmp_path / "out.tiff", BYTES / 255)
+    with tifffile.TiffFile(tmp_path / "out.tiff") as file:
+        assert [extra.name for extra in file.pages[0].extrasamples] == ["UNASSALPHA"]
+
+
+@pytest.mark.parametrize("suffix, tolerance", [(".bmp", 0.51 / 255), (".jpg", 0.05), (".jpeg", 0.05)])
+def test_transparency_is_composited_over_white_where_the_format_does_not_know_it(tmp_path, suffix, tolerance):
+    rows, columns = np.mgrid[:32, :32] / 31
+    image = np.dstack([rows, columns, rows * columns, (rows + columns) / 2])
+    write_image(tmp_path / f"out{suffix}", image)
+    with Image.open(tmp_path / f"out{suffix}") as file:
+        assert file.mode == "RGB"
+        alpha = image[..., 3:]
+        np.testing.assert_allclose(np.asarray(file) / 255, image[..., :3] * alpha + 1 - alpha, atol=tolerance)
+
+
+@pytest.mark.parametrize("image", [
+    BYTES[..., :3], BYTES[..., 0], BYTES[..., :1], BYTES, BYTES[..., :3].astype(np.uint16) * 257, BYTES[..., 0] > 99,
+], ids=["bytes", "grey", "one channel", "RGBA", "16 bits", "bool"])  # fmt: skip
+def test_unsigned_integers_are_written_as_what_they_are(tmp_path, image):
+    before = image.copy()
+    write_image(tmp_path / "out.png", image)
+    with Image.open(tmp_path / "out.png") as file:
+        written = np.asarray(file)
+    scale = {np.dtype(bool): 255, np.dtype(np.uint8): 1, np.dtype(np.uint16): 1 / 257}[image.dtype]
+    np.testing.assert_array_equal(written, (image.squeeze() if image.shape[-1] == 1 else image) * scale)
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("image, received", [
+    (np.zeros((20, 30, 2)), r"\(20, 30, 2\)"),
+    (np.zeros((20, 30, 5)), r"\(20, 30, 5\)"),
+    (np.zeros((1, 20, 30, 3)), r"\(1, 20, 30, 3\)"),
+    (np.zeros(20), r"\(20,\)"),
+    (np.zeros((0, 30, 3)), r"\(0, 30, 3\)"),
+    (np.zeros((20, 30), int), "int64"),
+    (np.full((20, 30, 3), 255.0), "255.0"),
+    (np.full((20, 30, 3), -0.5), "-0.5"),
+    (np.full((20, 30, 3), np.nan), "nan"),
+    (np.full((20, 30, 3), np.inf), "inf"),
+])  # fmt: skip
+def test_what_is_no_image_is_not_written(tmp_path, image, received):
+    with pytest.raises(InputError, match=f"Expected an image .*Received: .*{received}"):
+        write_image(tmp_path / "out.png", image)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_image_too_large_for_its_format(tmp_path, capfd):
+    with pytest.raises(InputError, match=r"An image of 70000 x 16 cannot be written as \.jpg: .*out\.jpg"):
+        write_image(tmp_path / "out.jpg", np.zeros((16, 70000), np.float32))
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")  # OpenCV would have something to say
+
+
+def test_encoding_is_what_writing_writes(tmp_path):
+    for name in ("out.png", "out.tif", "out.jpg"):
+        write_image(tmp_path / name, COLOR)
+        assert (tmp_path / name).read_bytes() == encode_image(Path(name), COLOR)
 
 
 def test_to_bytes_rounds_and_clips():
@@ -483,25 +563,139 @@ def test_scaled_shape(scale, expected):
     assert scaled_shape((33, 100), scale) == expected
 
 
-def test_check_image_accepts_any_numbers_in_range():
-    image = check_image(np.zeros((16, 16, 3), np.float64), "the image")
-    assert image.dtype == np.float32
-    assert check_image(np.ones((16, 16, 3), int), "the image").max() == 1
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble, ">f4", bool])
+def test_check_image_accepts_any_numbers_in_range(kind):
+    values = np.random.default_rng(5).integers(0, 2, (16, 16, 3)).astype(kind)
+    image = check_image(values, "the image")
+    assert image.dtype == np.float32 and image.dtype.isnative and image.flags.c_contiguous
+    np.testing.assert_array_equal(image, values)
+
+
+@pytest.mark.parametrize("kind, whole", [(np.uint8, 255), (np.uint16, 65535), (">u2", 65535)])
+def test_check_image_takes_unsigned_integers_by_their_range(kind, whole):
+    """Also where they are all 0 and 1: what is nearly black is nearly black."""
+    values = np.random.default_rng(5).integers(0, whole + 1, (16, 16, 3)).astype(kind)
+    np.testing.assert_allclose(check_image(values, "the image"), values / whole, atol=EPSILON)
+    assert check_image(np.ones((16, 16, 3), kind), "the image").max() == np.float32(1 / whole)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("view", [lambda a: a[::-1], lambda a: a[..., ::-1], lambda a: a.swapaxes(0, 1), lambda a: a])
+def test_checked_arrays_may_be_views_and_are_never_changed(kind, view):
+    values = np.random.default_rng(5).random((16, 20, 3))
+    values = view((values if np.issubdtype(kind, np.floating) else values * np.iinfo(kind).max).astype(kind))
+    values.setflags(write=False)
+    before = values.copy()
+    image = check_image(values, "the image")
+    assert image.flags.c_contiguous and image.shape == values.shape
+    scale = 1 if np.issubdtype(kind, np.floating) else np.iinfo(kind).max
+    np.testing.assert_allclose(image, values / scale, atol=EPSILON)
+    np.testing.assert_array_equal(values, before)
+
+
+def test_check_image_cuts_what_rounding_has_left_over():
+    values = np.full((16, 16, 3), 1 + 5e-7)
+    values[0] = -5e-7
+    before = values.copy()
+    image = check_image(values, "the image")
+    assert image.min() == 0 and image.max() == 1
+    np.testing.assert_array_equal(values, before)
 
 
 @pytest.mark.parametrize("image, received", [
     (np.zeros((16, 16)), r"\(16, 16\)"),
     (np.zeros((16, 16, 4)), r"\(16, 16, 4\)"),
     (np.zeros((1, 16, 16, 3)), r"\(1, 16, 16, 3\)"),
-    (np.full((16, 16, 3), 255), "255"),
+    (np.zeros((16, 16, 1)), r"\(16, 16, 1\)"),
+    (np.zeros((16, 16, 2)), r"\(16, 16, 2\)"),
+    (np.zeros((3, 16, 16)), r"\(3, 16, 16\)"),
+    (np.full((16, 16, 3), 255), "int64"),
+    (np.ones((16, 16, 3), np.int8), "int8"),
+    (np.zeros((16, 16, 3), complex), "complex128"),
+    (np.full((16, 16, 3), "a"), "<U1"),
+    (np.full((16, 16, 3), None), "object"),
+    (np.full((16, 16, 3), 255.0), "255.0"),
+    (np.full((16, 16, 3), 1.00001), "1.00001"),
     (np.full((16, 16, 3), -0.1), "-0.1"),
     (np.full((16, 16, 3), np.nan), "nan"),
+    (np.where(np.arange(3) == 1, np.nan, np.full((16, 16, 3), 0.5)), "nan"),
+    (np.where(np.arange(3) == 1, np.inf, np.full((16, 16, 3), 0.5)), "0.5 to inf"),
+    (np.where(np.arange(3) == 1, -np.inf, np.full((16, 16, 3), 0.5)), "-inf to 0.5"),
     (np.zeros((15, 16, 3)), "16 x 15"),
     (np.zeros((0, 16, 3)), "16 x 0"),
 ])  # fmt: skip
 def test_check_image_refuses(image, received):
-    with pytest.raises(InputError, match=f"the picture .*Received: {received}"):
+    with pytest.raises(InputError, match=f"Expected the picture .*Received: {received}"):
         check_image(image, "the picture")
+
+
+@pytest.mark.parametrize("kind, whole", [(np.uint8, 255), (np.float64, 1)])
+def test_split_alpha(kind, whole):
+    values = np.random.default_rng(5).integers(0, 256, (16, 20, 4)) / (1 if whole == 255 else 255)
+    values = values.astype(kind)[:, ::-1]
+    values.setflags(write=False)
+    color, alpha = split_alpha(values, "the picture")
+    assert color.dtype == alpha.dtype == np.float32 and color.flags.c_contiguous and alpha.flags.c_contiguous
+    np.testing.assert_allclose(color, values[..., :3] / whole, atol=EPSILON)
+    np.testing.assert_allclose(alpha, values[..., 3] / whole, atol=EPSILON)
+    color, alpha = split_alpha(values[..., :3], "the picture")
+    assert alpha is None
+    np.testing.assert_allclose(color, values[..., :3] / whole, atol=EPSILON)
+
+
+@pytest.mark.parametrize("image, message", [
+    (np.zeros((16, 16, 4)), "Expected the picture to be opaque somewhere. Received: one that is transparent"),
+    (np.zeros((16, 16, 2)), r"Expected the picture of shape \(height, width, 3\). Received: \(16, 16, 2\)"),
+    (np.zeros((16, 16, 5)), r"Expected the picture of shape \(height, width, 3\). Received: \(16, 16, 5\)"),
+    (np.dstack([np.zeros((16, 16, 3)), np.full((16, 16), np.nan)]), "Expected the transparency of the picture .*nan"),
+    (np.dstack([np.zeros((16, 16, 3)), np.full((16, 16), 2.0)]), "Expected the transparency of the picture .*2.0"),
+    (np.dstack([np.full((16, 16, 3), 2.0), np.ones((16, 16))]), r"Expected the picture with .* in \[0, 1\].*2.0"),
+])  # fmt: skip
+def test_split_alpha_refuses(image, message):
+    with pytest.raises(InputError, match=message):
+        split_alpha(image, "the picture")
+
+
+# Grey, and one image over another.
+
+
+colors = arrays.arrays(np.float32, st.tuples(st.just(5), st.just(6), st.just(3)), elements=st.floats(0, 1, width=32))
+
+
+@given(colors)
+def test_grey_is_what_has_three_channels_alike_but_for_a_codecs_rounding(image):
+    grey = np.repeat(image[..., :1], 3, axis=2)
+    rounded = np.clip(grey + np.float32([0, 2, 1]) / 255, 0, 1)
+    assert is_grey(grey) and is_grey(rounded)
+    rounded[2, 3] = (0.2, 0.2 + 3 / 255, 0.2)
+    assert not is_grey(rounded)
+    assert is_grey(image) == (max(max(pixel) - min(pixel) for pixel in image.reshape(-1, 3)) <= 2 / 255 + EPSILON)
+
+
+@given(colors)
+def test_to_grey_weighs_the_channels_as_television_does(image):
+    before = image.copy()
+    grey = to_grey(image)
+    assert grey.shape == image.shape and grey.dtype == np.float32 and is_grey(grey)
+    np.testing.assert_allclose(grey[..., 0], image @ np.float32([0.299, 0.587, 0.114]), atol=EPSILON)  # ITU-R BT.601
+    np.testing.assert_allclose(to_grey(grey), grey, atol=EPSILON)
+    np.testing.assert_array_equal(image, before)
+
+
+@given(color=st.floats(0, 1), under=st.floats(0, 1), alpha=st.floats(0, 1))
+def test_over(color, under, alpha):
+    image, ground = np.full((2, 3, 3), color, np.float32), np.full((2, 3, 3), under, np.float32)
+    expected = color * alpha + under * (1 - alpha)
+    shares = np.full((2, 3), alpha, np.float32)
+    for below in (ground, under):
+        result = over(image, below, shares)
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, expected, atol=EPSILON)
+
+
+def test_over_is_pixel_by_pixel():
+    image = over(np.ones((1, 3, 3), np.float32), 0.0, np.float32([[0, 0.25, 1]]))
+    np.testing.assert_array_equal(image[0], [[0, 0, 0], [0.25, 0.25, 0.25], [1, 1, 1]])
 
 
 def test_sizes_that_differ_are_both_named():

@@ -1,8 +1,10 @@
-"""Jobs and their cache: what a key depends on, and that only whole results are kept. The network here is small."""
+"""Jobs and their cache: what a key depends on, and that only whole results count. The network here is small."""
 
+import contextlib
 import json
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from experiments import jobs
 from experiments.jobs import NOT_METHOD, PACKAGE, Cache, Job, Runs, by_stage, method_files, method_hash
 from reproduce import VGG19, Stop, Stopped, change
 from reproduce.applications.registry import APPLICATIONS
+from reproduce.files import WriteError
 from reproduce.images.arrays import to_bytes
+from reproduce.images.files import write_image
 from reproduce.losses import STYLE_LOSSES
 from reproduce.presets import PAPER, REFINED
 from reproduce.settings import leaves
@@ -86,7 +90,12 @@ def test_the_style_loss_is_part_of_a_key():
     assert len(keys) == len(STYLE_LOSSES)
 
 
-VALUES = {"image": image(2), "mask": mask(), "corners": np.array([(8.0, 8), (40, 8), (40, 30), (8, 30)])}
+VALUES = {
+    "image": image(2),
+    "layer": image(3),
+    "mask": mask(),
+    "corners": np.array([(8.0, 8), (40, 8), (40, 30), (8, 30)]),
+}
 INPUTS = [
     pytest.param(application, entry, id=f"{application.name}-{entry.name}")
     for application in APPLICATIONS.values()
@@ -226,32 +235,6 @@ def test_a_job_is_run_once(tmp_path):
     ]
 
 
-def test_the_report_is_written_after_its_image(tmp_path, monkeypatch):
-    runs, told = make_runs(tmp_path)
-
-    def full(path, image):
-        raise OSError("No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(jobs, "write_image", full)
-        with pytest.raises(OSError, match="No space"):
-            runs.result(make_job())
-    assert list(tmp_path.iterdir()) == []
-    told.clear()
-    runs.result(make_job())
-    assert told
-
-
-def test_an_image_without_its_report_is_no_result(tmp_path):
-    runs, told = make_runs(tmp_path)
-    runs.result(make_job())
-    (tmp_path / f"{make_job().key}.json").unlink()
-    assert not runs.cache.has(make_job())
-    told.clear()
-    runs.result(make_job())
-    assert told and runs.cache.has(make_job())
-
-
 def test_a_stopped_run_is_not_kept(tmp_path):
     runs, _ = make_runs(tmp_path / "cache")
 
@@ -282,8 +265,192 @@ def test_once_stopped_nothing_more_is_run(tmp_path):
 def test_reports_in_the_cache_are_json(tmp_path):
     runs, _ = make_runs(tmp_path)
     report = runs.result(make_job()).report
-    assert json.loads((tmp_path / f"{make_job().key}.json").read_text()) == report
+    entry = json.loads((tmp_path / f"{make_job().key}.json").read_text())
+    assert entry["report"] == report and set(entry) == {"sha256", "report"}
     assert report["settings"] == json.loads(json.dumps(SHORT.as_dict()))
+
+
+def test_a_transparent_image_is_kept_with_its_transparency(tmp_path):
+    content = np.dstack([image(0), mask()])
+    job = Job("a layer", "stylize", {"content": content, "style": image(1)}, SHORT, None)
+    runs, _ = make_runs(tmp_path)
+    found = runs.result(job).image
+    assert found.shape == (40, 48, 4)
+    np.testing.assert_array_equal(to_bytes(found), to_bytes(job.run(NETWORK).image))
+
+
+# What was kept and is not whole any more
+
+
+@pytest.fixture(scope="module")
+def result():
+    return make_job().run(NETWORK)
+
+
+@pytest.fixture
+def cache(tmp_path, result):
+    """A cache that keeps `make_job()`."""
+    cache = Cache(tmp_path / "cache")
+    cache.keep(make_job(), result)
+    return cache
+
+
+def files(cache, job=None):
+    """The image and the report of a job."""
+    key = (job or make_job()).key
+    return cache.folder / f"{key}.png", cache.folder / f"{key}.json"
+
+
+def test_what_is_kept_counts_and_is_what_was_made(cache, result):
+    found = cache.read(make_job())
+    assert cache.has(make_job()) and not cache.has(make_job(weights="0" * 64))
+    np.testing.assert_array_equal(to_bytes(found.image), to_bytes(result.image))
+    assert found.report == json.loads(json.dumps({"run": "a case"} | result.report.as_dict()))
+    with pytest.raises(FileNotFoundError, match="No whole result of a case"):
+        cache.read(make_job(weights="0" * 64))
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["image", "report"])
+def test_cut_off_at_any_length_it_does_not_count(cache, which):
+    job, path = make_job(), files(cache)[which]
+    whole = path.read_bytes()
+    for length in sorted({*range(0, len(whole), 17), *range(len(whole) - 30, len(whole))}):
+        path.write_bytes(whole[:length])
+        assert not cache.has(job), length
+    path.write_bytes(whole)
+    assert cache.has(job)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["image", "report"])
+def test_altered_in_any_byte_it_does_not_count(cache, which, random):
+    """But where the same report is written in another way, such as 1E-05 for 1e-05."""
+    job, path = make_job(), files(cache)[which]
+    whole, report = path.read_bytes(), cache.read(make_job()).report
+    for place in range(0, len(whole), 17):
+        altered = bytearray(whole)
+        altered[place] ^= random.integers(1, 256)
+        path.write_bytes(altered)
+        assert not cache.has(job) or (which and cache.read(job).report == report), place
+
+
+def test_exchanged_between_jobs_it_does_not_count(cache, result):
+    """Image, report, or both: a whole entry under another's name is not that other's."""
+    one, other = make_job(), with_input(make_job(), "background", image(5))
+    cache.keep(other, replace(result, image=1 - result.image))
+    contents = [[path.read_bytes() for path in files(cache, job)] for job in (one, other)]
+    assert contents[0][0] != contents[1][0]
+    for exchanged in ((0,), (1,), (0, 1)):
+        for job, own, foreign in ((one, *contents), (other, *reversed(contents))):
+            for which, path in enumerate(files(cache, job)):
+                path.write_bytes((foreign if which in exchanged else own)[which])
+        assert not cache.has(one) and not cache.has(other), exchanged
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "7", "[]", "{}", '"sha256"', '{"sha256": "0"}', '{"report": {}}', '{"sha256": null, "report": null}'],
+)
+def test_other_json_does_not_count(cache, text):
+    files(cache)[1].write_text(text)
+    assert not cache.has(make_job())
+
+
+def cut_off(image, report):
+    report.write_bytes(report.read_bytes()[:-1])
+
+
+def altered(image, report):
+    content = bytearray(image.read_bytes())
+    content[-20] ^= 1
+    image.write_bytes(content)
+
+
+def another_image(image, report):
+    write_image(image, np.zeros((40, 48, 3), np.float32))
+
+
+def of_an_earlier_version(image, report):
+    """Which had no hash: the report alone."""
+    report.write_text(json.dumps(json.loads(report.read_text())["report"]))
+
+
+def empty(image, report):
+    image.write_bytes(b"")
+
+
+def without_image(image, report):
+    image.unlink()
+
+
+def without_report(image, report):
+    report.unlink()
+
+
+DAMAGES = [cut_off, altered, another_image, of_an_earlier_version, empty, without_image, without_report]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_what_does_not_count_is_made_again_and_right_afterwards(cache, result, damage):
+    damage(*files(cache))
+    runs, told = make_runs(cache.folder)
+    assert not cache.has(make_job())
+    found = runs.result(make_job())
+    assert told
+    np.testing.assert_array_equal(to_bytes(found.image), to_bytes(result.image))
+    assert found.report["loss"] == result.report.loss
+    assert sorted(cache.folder.iterdir()) == sorted(files(cache))
+    told.clear()
+    np.testing.assert_array_equal(runs.result(make_job()).image, found.image)
+    assert not told
+
+
+@pytest.mark.parametrize("put_in_place", [0, 1])
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_end_between_image_and_report_leaves_neither(tmp_path, result, monkeypatch, put_in_place, error):
+    cache, replace_file, done = Cache(tmp_path), Path.replace, []
+
+    def fail_after_some(self, target):
+        if len(done) == put_in_place:
+            raise error
+        done.append(target)
+        return replace_file(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail_after_some)
+        with pytest.raises(error):
+            cache.keep(make_job(), result)
+    assert not list(tmp_path.iterdir()) and not cache.has(make_job())
+
+
+@contextlib.contextmanager
+def no_file_longer_than(length):
+    """What a full disk does, without filling one."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "in place of a damaged one"])
+@pytest.mark.parametrize("which", [0, 1], ids=["image", "report"])
+def test_a_full_disk_leaves_what_was_there(tmp_path, result, which, there):
+    cache, entries = Cache(tmp_path / "cache"), result.report.trace
+    # So that the image is the shorter file, or the longer one.
+    result = replace(result, report=replace(result.report, trace=entries * 100 if which else entries))
+    cache.keep(make_job(), result)
+    lengths = [path.stat().st_size for path in files(cache)]
+    assert lengths[which] > lengths[1 - which]
+    for path in files(cache):
+        path.write_bytes(b"damaged") if there else path.unlink()
+    with no_file_longer_than(lengths[which] - 1), pytest.raises(WriteError, match=rf"{make_job().key}.*too large"):
+        cache.keep(make_job(), result)
+    assert [path.read_bytes() for path in sorted(cache.folder.iterdir())] == [b"damaged"] * 2 * there
+    assert not cache.has(make_job())
+    cache.keep(make_job(), result)
+    assert cache.has(make_job())
 
 
 def test_a_trace_by_stage():

@@ -8,12 +8,13 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reproduce.images.geometry import Rectangle
 from reproduce.losses.content import content_loss
 from reproduce.losses.gram import gram_distance, gram_matrix
 from reproduce.losses.normalization import NORMALIZATIONS
 from reproduce.losses.per_patch import patch_gram_distance
 from reproduce.losses.sliced import quantiles, sliced_wasserstein_distance, sorted_projections
-from reproduce.losses.variation import total_variation
+from reproduce.losses.variation import Variation, total_variation
 from reproduce.network.backend import as_tensor, ops, value_and_gradient
 
 OF_EQUATIONS = ("sum", "mean", "gatys")  # "relative" has tests of its own
@@ -70,12 +71,61 @@ def test_patch_gram_distance_by_hand(normalization, expected):
     assert close(patch_gram_distance(patches, targets, np.float32([1, 0.5]), NORMALIZATIONS[normalization]), expected)
 
 
-@pytest.mark.parametrize("normalization, expected", [("sum", 4.5), ("mean", 1.5), ("gatys", 1.5)])
-def test_total_variation_by_hand(normalization, expected):
-    image = np.zeros((2, 3, 3), np.float32)
-    image[..., 0] = [[0, 1, 3], [7, 3, 9]]
-    free = np.float32([[0, 1, 0], [0, 0, 0]])  # the 1 alone, which differs by 1, 2 and 2: (1 + 4 + 4) / 2
-    assert close(total_variation(image, free, NORMALIZATIONS[normalization]), expected)
+STEPS = np.zeros((2, 3, 3), np.float32)
+STEPS[..., 0] = [[0, 1, 3], [7, 3, 9]]
+
+
+def test_total_variation_by_hand():
+    """The 1 alone is free, which differs by 1, 2 and 2: (1 + 4 + 4) / 2."""
+    assert close(total_variation(STEPS, np.float32([[0, 1, 0], [0, 0, 0]])), 4.5)
+
+
+def variation_of(image, free, parts, normalization, weight=1.0, styles=()):
+    """The weighted term of the total variation, with the pixels of the parts handed in."""
+    row = NORMALIZATIONS[normalization]
+    (term,) = Variation(tv_weight=weight).terms(image, list(styles), parts, free > 0, row).values()
+    return term({}, [as_tensor(image[part.slices]) for part in parts])
+
+
+@pytest.mark.parametrize("normalization, expected", [("sum", 4.5), ("mean", 1.5), ("gatys", 1.5), ("relative", 0.25)])
+def test_the_term_of_the_total_variation_by_hand(normalization, expected):
+    """As a mean over the one free pixel's three values; as a share of a style image's own mean, which is 6."""
+    free = np.float32([[0, 1, 0], [0, 0, 0]])
+    style = np.zeros((1, 2, 3), np.float32)
+    style[0, 1] = np.sqrt(2 * 6 * 6 / 3)  # three channels' squared differences, halved, over six values
+    for part in (Rectangle(0, 1, 1, 2), Rectangle(0, 0, 2, 3), Rectangle(0, 1, 2, 3)):
+        assert close(variation_of(STEPS, free, [part], normalization, styles=[style]), expected)
+    assert close(variation_of(STEPS, free, [part], normalization, 0.5, [style]), expected / 2)
+
+
+def test_the_variation_of_a_blank_style_image_counts_as_a_grey_level():
+    free, blank = np.float32([[0, 1, 0], [0, 0, 0]]), np.full((4, 4, 3), 0.5, np.float32)
+    assert close(variation_of(STEPS, free, [Rectangle(0, 0, 2, 3)], "relative", styles=[blank]), 1.5 * 255**2)
+
+
+def test_several_styles_variations_are_averaged(random):
+    free, styles = np.float32([[0, 1, 0], [0, 0, 0]]), random.random((2, 6, 6, 3), np.float32)
+    one, other, both = (
+        float(variation_of(STEPS, free, [Rectangle(0, 0, 2, 3)], "relative", styles=these))
+        for these in (styles[:1], styles[1:], styles)
+    )
+    assert both == pytest.approx(2 / (1 / one + 1 / other), rel=1e-6)
+
+
+def test_a_variation_without_a_weight_is_no_term():
+    free = np.ones((2, 3), bool)
+    assert Variation().terms(STEPS, [], [Rectangle(0, 0, 2, 3)], free, NORMALIZATIONS["mean"]) == {}
+
+
+@normalizations
+def test_the_variation_of_several_parts_is_that_of_the_whole(random, normalization):
+    image, free = random.random((9, 12, 3), np.float32), np.zeros((9, 12), np.float32)
+    free[0:2, 0:3] = free[6:9, 9:12] = free[5, 1] = 1
+    free[1, 1] = 0
+    parts = [Rectangle(0, 0, 2, 3), Rectangle(6, 9, 9, 12), Rectangle(5, 1, 6, 2)]
+    expected = reference.total_variation(image, free, normalization)
+    assert close(variation_of(image, free, parts, normalization), expected)
+    assert close(variation_of(image, free, [Rectangle(0, 0, 9, 12)], normalization), expected)
 
 
 @normalizations
@@ -115,7 +165,7 @@ def test_total_variation_matches_its_twin(random, free, normalization):
     masks = {"one": np.eye(5, 7) * (np.arange(7) == 4), "all": np.ones((5, 7)), "random": random.random((5, 7)) > 0.5}
     mask = masks[free].astype(np.float32)
     expected = reference.total_variation(image, mask, normalization)
-    assert close(total_variation(image, mask, NORMALIZATIONS[normalization]), expected)
+    assert close(variation_of(image, mask, [Rectangle(0, 0, 5, 7)], normalization), expected)
 
 
 @normalizations
@@ -127,7 +177,7 @@ def test_identical_inputs_give_zero(random, normalization):
     assert float(content_loss(features, features, mask, 12, row)) == 0
     assert float(gram_distance(gram, gram, row)) == 0
     assert float(patch_gram_distance(patches, patches, mask[0], row)) == pytest.approx(0, abs=1e-9)
-    assert float(total_variation(np.full((4, 4, 3), 0.3), np.ones((4, 4)), row)) == 0
+    assert float(total_variation(np.full((4, 4, 3), 0.3), np.ones((4, 4)))) == 0
 
 
 @normalizations
@@ -212,14 +262,22 @@ def gradient_errors() -> dict[str, float]:
     mask = random.random((3, 4))
     directions = random.normal(size=(3, 4))
     projections = sorted_projections(target.reshape(-1, 3), directions)
+    styles = random.random((1, 5, 5, 3))
     errors = {}
+
+    def variation(row):
+        """Of all but the first column, which is constant: that of `target`."""
+        part = Rectangle(0, 1, 3, 4)
+        (term,) = Variation(tv_weight=1.0).terms(target, styles, [part], np.round(mask) > 0, row).values()
+        return lambda x: term({}, [x[part.slices]])
+
     for normalization, row in NORMALIZATIONS.items():
         gram = np.asarray(gram_matrix(target, mask, row))
         functions = {
             "content": lambda x, row=row: content_loss(x, target, mask, 12, row),
             "gram": lambda x, row=row, gram=gram: gram_distance(gram_matrix(x, mask, row), gram, row),
             "patch": lambda x, row=row: patch_gram_distance(x, target, mask[:, 0], row),
-            "variation": lambda x, row=row: total_variation(x, np.round(mask), row),
+            "variation": variation(row),
             "sliced": lambda x: sliced_wasserstein_distance(ops.reshape(x, (-1, 3)), projections, directions),
         }
         for name, function in functions.items():

@@ -287,11 +287,53 @@ def test_bounding_box():
         bounding_box(np.zeros((20, 30)))
 
 
-def test_check_mask_accepts():
+@pytest.mark.parametrize(
+    "kind", [bool, np.uint8, np.int64, np.uint16, ">u2", np.float16, np.float32, np.float64, ">f8"]
+)
+def test_check_mask_accepts(kind):
     mask = np.zeros((20, 30))
     mask[3:6, 4:9] = 1
-    assert check_mask(mask).dtype == np.float32
-    np.testing.assert_array_equal(check_mask(mask > 0), mask)
+    checked = check_mask(mask.astype(kind))
+    assert checked.dtype == np.float32 and checked.dtype.isnative and checked.flags.c_contiguous
+    np.testing.assert_array_equal(checked, mask)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64, np.uint64, np.int16])
+@pytest.mark.parametrize("inside", [1, 2, 100, 128, 255])
+def test_integers_are_taken_by_their_own_levels(kind, inside):
+    mask = np.zeros((20, 30), kind)
+    mask[3:6, 4:9] = inside
+    np.testing.assert_array_equal(check_mask(mask), mask > 0)
+
+
+@pytest.mark.parametrize("kind, whole", [(np.uint8, 255), (np.uint16, 65535), (np.int64, 255), (np.int64, 65535)])
+def test_soft_integers_are_shares_of_their_range(kind, whole):
+    ramp = np.tile(np.linspace(0, whole, 40).round().astype(kind), (20, 1))
+    np.testing.assert_allclose(check_mask(ramp), ramp / whole, atol=1e-6)
+
+
+@given(arrays.arrays(np.float32, (18, 21), elements=st.floats(0, 1, width=32)))
+def test_soft_floats_are_taken_as_they_stand(mask):
+    mask[0, 0], mask[1, 1] = 0, 1
+    np.testing.assert_array_equal(check_mask(mask), mask)
+    np.testing.assert_array_equal(check_mask(check_mask(mask)), mask)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("view", [
+    lambda mask: mask[..., None], lambda mask: mask[::-1], lambda mask: mask[:, ::-1], lambda mask: mask.T,
+    lambda mask: np.dstack([mask, mask, mask])[..., 1],
+], ids=["one channel", "rows", "columns", "transposed", "one of three channels"])  # fmt: skip
+def test_checked_masks_may_be_views_and_are_never_changed(kind, view):
+    mask = np.zeros((20, 30), kind)
+    mask[3:6, 4:9] = 255 if kind == np.uint8 else 1
+    mask = view(mask)
+    mask.setflags(write=False)
+    before = mask.copy()
+    checked = check_mask(mask)
+    assert checked.ndim == 2 and checked.dtype == np.float32 and checked.flags.c_contiguous
+    np.testing.assert_array_equal(checked, before.reshape(checked.shape) > 0)
+    np.testing.assert_array_equal(mask, before)
 
 
 @pytest.mark.parametrize("mask, received", [
@@ -299,14 +341,32 @@ def test_check_mask_accepts():
     (np.full((20, 30), 0.1), "an empty mask"),
     (np.ones((20, 30)), "a full mask"),
     (np.full((20, 30), 0.6), "a full mask"),
+    (np.zeros((20, 30), np.uint8), "an empty mask"),
+    (np.full((20, 30), 255), "a full mask"),
+    (np.full((20, 30), 255, np.uint8), "a full mask"),
+    (np.ones((20, 30), bool), "a full mask"),
     (np.ones((20, 30, 3)), r"\(20, 30, 3\)"),
-    (np.full((20, 30), 255), "255"),
-    (np.full((20, 30), -0.5), "-0.5"),
-    (np.where(np.eye(20), np.nan, 1), "nan"),
+    (np.ones((20, 30, 2)), r"\(20, 30, 2\)"),
+    (np.ones((1, 20, 30)), r"\(1, 20, 30\)"),
+    (np.ones(30), r"\(30,\)"),
     (np.zeros((0, 30)), r"\(0, 30\)"),
+    (np.full((20, 30), -0.5), "-0.5"),
+    (255.0 * np.eye(20), "0.0 to 255.0"),
+    (np.eye(20) - 1e-5, "-1e-05 to"),
+    (np.where(np.eye(20), np.nan, 1), "nan"),
+    (np.where(np.eye(20), np.inf, 1), "1.0 to inf"),
+    (np.where(np.eye(20), -np.inf, 1), "-inf to 1.0"),
+    (np.eye(20, dtype=complex), "complex128"),
+    (np.full((20, 30), "a"), "<U1"),
+    (-np.eye(20, dtype=int), "-1 to 0"),
+    (70000 * np.eye(20, dtype=int), "0 to 70000"),
+    (np.full((20, 30), 1), r"levels 1 \(of 255\)"),
+    (np.full((20, 30), 100), r"levels 100 \(of 255\)"),
+    (np.arange(20) // 7 * np.ones((20, 1), int), r"levels 0, 1, 2 \(of 255\)"),
+    (np.uint8(np.arange(20) // 7 * np.ones((20, 1))), r"levels 0, 1, 2 \(of 255\)"),
 ])  # fmt: skip
 def test_check_mask_refuses(mask, received):
-    with pytest.raises(InputError, match=f"Expected a mask .*Received: .*{received}"):
+    with pytest.raises(InputError, match=f"Expected (a|the) mask .*Received: .*{received}"):
         check_mask(mask)
 
 

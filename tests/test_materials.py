@@ -1,13 +1,15 @@
 """Tests of the materials: the layouts of folders, and fetching from a local HTTP server that misbehaves."""
 
 import hashlib
+import os
 import shutil
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
 import cv2
@@ -20,6 +22,7 @@ from experiments.materials.fetching import Pin, fetch
 from experiments.materials.opening import open_materials
 from experiments.scenes import PASTED_SCENES
 from reproduce import InputError, Stopped
+from reproduce.files import WriteError
 
 SOURCE_LAYOUT = {
     "background": "data/{}_target.jpg",
@@ -393,9 +396,49 @@ def test_interruption_leaves_no_part(tmp_path, url, interruption):
 
 def test_cache_that_cannot_be_made_is_one_line(tmp_path, url):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(WriteError, match=r"Could not write .*file/cache/data/a\.bin") as caught:
         fetch(PINS, url, tmp_path / "file" / "cache")
-    assert "\n" not in str(caught.value) and "file" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_part(tmp_path, url):
+    """A limit on the length of files does what a full disk does."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(GOOD["data/a.bin"]) - 1, before[1]))
+    try:
+        with pytest.raises(WriteError, match=r"Could not write .*data/a\.bin: File too large") as caught:
+            fetch(PINS, url, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value) and held(tmp_path) == {}
+
+
+def test_the_folder_of_fetched_files_is_the_user_s(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("REPRODUCE_CACHE", raising=False)
+    assert dph.cache_folder().is_relative_to(tmp_path) and "reproduce" in dph.cache_folder().parts
+    monkeypatch.setenv("REPRODUCE_CACHE", "~/elsewhere")
+    assert dph.cache_folder() == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize("chosen", [None, "~/elsewhere"])
+def test_without_a_home_no_folder_is_called_tilde(chosen, monkeypatch):
+    """As in some containers, whose user has no HOME and no entry in the password file."""
+    pwd = pytest.importorskip("pwd")
+
+    def unknown(user):
+        raise KeyError(user)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("REPRODUCE_CACHE", raising=False)
+    if chosen:
+        monkeypatch.setenv("REPRODUCE_CACHE", chosen)
+    assert os.path.expanduser("~") == "~"
+    assert dph.cache_folder() == Path(tempfile.gettempdir(), "reproduce")
 
 
 @pytest.fixture

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 
-from reproduce.applications.registry import APPLICATIONS
+from reproduce import VGG19, harmonize, write_image
+from reproduce.applications.registry import APPLICATIONS, HARMONIZE
 from reproduce.command_line import main
+from reproduce.images.arrays import scaled_shape
 from reproduce.images.geometry import Rectangle
+from reproduce.network.active import independent_parts
 from reproduce.network.features import Extractor
-from reproduce.presets import PAPER, PAPER_BASE
+from reproduce.presets import PAPER, PAPER_BASE, REFINED
 from reproduce.settings import change
 from reproduce.solving.plan import seconds_per_evaluation, work
+from reproduce.solving.run import stages
 
 
 def whole(height, width):
@@ -17,7 +21,7 @@ def whole(height, width):
 
 
 def estimate(application, size, object_size, settings):
-    return APPLICATIONS[application].estimate(size, object_size, settings)
+    return APPLICATIONS[application].estimate(size, [object_size], settings)
 
 
 def test_work_of_the_first_layer_by_hand():
@@ -79,12 +83,149 @@ def test_a_machine_twice_as_fast_takes_less_time():
     assert expected.seconds(2e11) < expected.seconds(1e11)
 
 
+# Several objects
+
+
+def squares(shape, side, *corners):
+    """A mask of squares whose top left corners these are."""
+    mask = np.zeros(shape, np.float32)
+    for top, left in corners:
+        mask[top : top + side, left : left + side] = 1
+    return mask
+
+
+@pytest.mark.parametrize("settings", [PAPER, REFINED], ids=["paper", "refined"])
+def test_objects_that_lie_far_apart_cost_their_sum(settings):
+    harmonize = APPLICATIONS["harmonize"]
+    one, other = (estimate("harmonize", (3000, 4000), size, settings) for size in ((100, 200), (300, 150)))
+    both = harmonize.estimate((3000, 4000), [(100, 200), (300, 150)], settings)
+    assert both.flops == one.flops + other.flops
+    assert [flops for _, flops in both.stages] == [a + b for (_, a), (_, b) in zip(one.stages, other.stages)]
+    assert both.seconds(1e11) < one.seconds(1e11) + other.seconds(1e11)  # what a call takes beside is there once
+    assert both.memory_bytes < one.memory_bytes + other.memory_bytes
+
+
+def test_the_memory_of_an_evaluation_is_that_of_all_objects():
+    """Where there are so many that they take more than the painting's features."""
+    harmonize = APPLICATIONS["harmonize"]
+    memory = [harmonize.estimate((3000, 4000), [(1500, 1500)] * count, PAPER).memory_bytes for count in (1, 2, 3)]
+    assert memory[2] - memory[1] == pytest.approx(memory[1] - memory[0]) and memory[1] > memory[0] + 1e9
+
+
+@pytest.mark.parametrize("settings", [PAPER, REFINED, change(PAPER, scale=1.0)], ids=["paper", "refined", "whole"])
+def test_a_square_in_a_mask_costs_what_its_size_costs(settings):
+    mask, harmonize = squares((1600, 2400), 160, (720, 1120)), APPLICATIONS["harmonize"]
+    by_size = harmonize.estimate((1600, 2400), [(160, 160)], settings)
+    by_mask = harmonize.estimate((1600, 2400), [(1, 1)], settings, mask)
+    assert by_mask.flops == by_size.flops and by_mask.memory_bytes == by_size.memory_bytes
+    elsewhere = harmonize.estimate((1600, 2400), [(1, 1)], settings, np.roll(mask, (331, -213), (0, 1)))
+    assert elsewhere.flops == pytest.approx(by_size.flops, rel=0.1)  # on another place of the poolings' grid
+
+
+def test_objects_in_a_mask_cost_their_sum_or_what_lies_between_too():
+    harmonize = APPLICATIONS["harmonize"]
+    one, far, near = (
+        harmonize.estimate((1600, 2400), [(1, 1)], PAPER, squares((1600, 2400), 160, *corners)).flops
+        for corners in (((160, 160),), ((160, 160), (1280, 2080)), ((160, 160), (420, 420)))
+    )
+    assert far == pytest.approx(2 * one, rel=0.05)
+    assert near > 2.5 * one
+
+
+@pytest.mark.parametrize("application", ["stylize", "restyle-region"])
+def test_masks_and_further_objects_mean_nothing_to_whole_images_and_regions(application):
+    settings = PAPER_BASE
+    one = estimate(application, (700, 900), (100, 200), settings)
+    assert APPLICATIONS[application].estimate((700, 900), [(100, 200), (50, 50)], settings) == one
+    mask = np.zeros((700, 900), np.float32)
+    mask[100:200, 300:500] = 1
+    assert APPLICATIONS[application].estimate((700, 900), [(1, 1)], settings, mask) == one
+
+
+@pytest.mark.parametrize("settings, shape", [(PAPER, (600, 840)), (REFINED, (300, 420))], ids=["paper", "refined"])
+def test_the_plan_knows_the_parts_that_a_run_has(monkeypatch, settings, shape):
+    """Rectangle by rectangle, at each scale."""
+    random, mask = np.random.default_rng(0), squares(shape, 30, (10, 12), (shape[0] - 40, shape[1] - 40))
+    background, composite = random.random((2, *shape, 3), np.float32)
+    found = []
+
+    def spy(*arguments):
+        found.append(independent_parts(*arguments))
+        return found[-1]
+
+    settings = change(settings, iterations=1)
+    monkeypatch.setattr("reproduce.solving.objective.independent_parts", spy)
+    harmonize(background, composite, mask, settings, network=VGG19(width=0.03))
+    expected = HARMONIZE.extent(shape, [], mask, settings)
+    planned = [expected.parts(scaled_shape(shape, stage.scale)) for stage in stages(settings)]
+    assert found == planned and {len(parts) for parts in found} <= {1, 2} and len(found[-1]) == 2
+
+
+# The command
+
+
 def test_the_command_prints_every_application(capsys):
     assert main(["plan", "--size", "320x240", "--object", "100x80"]) == 0
     printed = capsys.readouterr().out
     for application in ("stylize", "restyle-region", "harmonize"):
         assert application in printed
     assert "160 x 120" in printed and "50 x 40" in printed
+
+
+def planned(capsys, *arguments):
+    """The numbers that the command prints for harmonize; its speed is that of a machine that is always the same."""
+    assert main(["plan", *arguments]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("harmonize")
+    return line.split()[1:]
+
+
+@pytest.fixture
+def speed(monkeypatch):
+    monkeypatch.setattr("reproduce.command_line.commands.matrix_product_speed", lambda: 1e9)
+
+
+def test_the_command_takes_several_objects(capsys, speed):
+    one, two, other = (
+        float(planned(capsys, "--size", "4000x3000", *(f"--object={size}" for size in sizes))[5])
+        for sizes in (["100x80"], ["100x80", "60x300"], ["60x300"])
+    )
+    assert two == pytest.approx(one + other, abs=0.03)  # two decimals of each
+
+
+def test_the_command_takes_a_mask(capsys, speed, tmp_path):
+    write_image(tmp_path / "mask.png", squares((800, 1200), 160, (320, 520)))
+    mask = ["--mask", str(tmp_path / "mask.png")]
+    by_size = planned(capsys, "--size", "1200x800", "--object", "160x160")
+    assert planned(capsys, *mask) == planned(capsys, "--size", "1200x800", *mask) == by_size
+    write_image(tmp_path / "mask.png", squares((800, 1200), 60, (200, 200), (540, 940)))
+    two = planned(capsys, "--size", "1200x800", "--object", "60x60", "--object", "60x60")
+    assert float(planned(capsys, *mask)[5]) == pytest.approx(float(two[5]), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "Expected --size WxH, or --mask FILE. Received: neither"),
+        (["--object", "100x80"], "Expected --size WxH, or --mask FILE. Received: neither"),
+        (["--size", "1000x800", "--mask", "MASK"], "Expected a mask of 1000 x 800. Received: one of 1200 x 800"),
+        (["--object", "100x80", "--mask", "MASK"], "not allowed with argument"),
+        (["--mask", "EMPTY"], "Expected a mask that selects something. Received: an empty mask"),
+        (["--mask", "nowhere.png"], "No such file: nowhere.png"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_is_one_line(capsys, tmp_path, arguments, message):
+    images = {"MASK": squares((800, 1200), 60, (20, 20)), "EMPTY": np.zeros((800, 1200))}
+    for name, image in images.items():
+        write_image(tmp_path / f"{name}.png", image)
+    typed = [str(tmp_path / f"{word}.png") if word in images else word for word in arguments]
+    try:
+        code = main(["plan", *typed])
+    except SystemExit as exit:
+        code = exit.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert err.startswith("reproduce: error: ") and message in err
 
 
 @pytest.mark.parametrize("size", ["320", "320x", "axb", "15x320", "-3x40"])

@@ -66,7 +66,8 @@ def test_corners_on_a_line(corners):
 
 @pytest.mark.parametrize("outside", [(-1, 40), (120, 40), (60, -0.5), (60, 89.5), (float("nan"), 3), (float("inf"), 3)])
 def test_corner_outside(outside):
-    with pytest.raises(InputError, match=f"Expected corners inside the image of 120 x 90. Received: .*{outside[0]:g},"):
+    message = rf"Expected corners inside the image of 120 x 90, from 0,0 to 119,89\. Received: .*{outside[0]:g},"
+    with pytest.raises(InputError, match=message):
         order_corners([*SCREEN[:3], outside], SHAPE)
 
 

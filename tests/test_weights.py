@@ -141,6 +141,22 @@ def test_models_folder_is_keras_own(monkeypatch):
     assert weights.models_folder() == Path.home() / ".keras/models"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no password file")
+def test_models_folder_of_a_user_without_a_home(monkeypatch, tmp_path):
+    """As in containers, where a number is all that is known of the user."""
+
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    assert weights.models_folder() == Path("/tmp/.keras/models")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    assert weights.models_folder() == tmp_path / "keras/models"
+
+
 # Files that are not VGG-19's.
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from reproduce.applications.registry import find_application
-from reproduce.files import write_atomically
+from reproduce.files import write_together
 from reproduce.images.arrays import resize
 from reproduce.images.files import write_image
 from reproduce.images.geometry import Rectangle
@@ -218,7 +218,7 @@ def memory(painting: np.ndarray, runs: Runs) -> str:
     rows = []
     for name, side, scale in MEMORY_RUNS:
         application, shape, part = find_application(name), (side * 3 // 4, side), side // 4
-        expected = application.estimate(shape, (part, part), application.preset("paper", scale=scale))
+        expected = application.estimate(shape, [(part, part)], application.preset("paper", scale=scale))
         measured = _measured_memory(name, painting, shape, part, scale)
         ratio = expected.memory_bytes / measured
         rows.append((name, f"{shape[1]} x {shape[0]}", f"{scale:g}", f"{ratio:.2f}",
@@ -268,8 +268,7 @@ def _seconds_per_evaluation(objective: Objective, iterations: int = 8) -> float:
 
 
 def _write(path: Path, sections: list[str]) -> None:
-    text = "\n\n".join(sections) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_together({path: ("\n\n".join(sections) + "\n").encode()})
 
 
 def _machine() -> str:

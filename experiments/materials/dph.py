@@ -3,7 +3,9 @@
 The paper's figures 5 to 7 use it (its shield is case 4). It is fetched from its public repository, case by case.
 """
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -26,8 +28,15 @@ def pins() -> dict[str, Pin]:
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: $REPRODUCE_CACHE, or else the platform's cache folder for this project."""
-    return Path(os.environ.get("REPRODUCE_CACHE") or pooch.os_cache("reproduce"))
+    """Where fetched files are kept: $REPRODUCE_CACHE, or else the platform's cache folder for this project.
+
+    A user without a home, as in some containers, has neither; then it is in the folder of temporary files.
+    """
+    with contextlib.suppress(RuntimeError):  # where platformdirs, which pooch asks, finds no home
+        folder = os.path.expanduser(os.environ.get("REPRODUCE_CACHE") or pooch.os_cache("reproduce"))
+        if not folder.startswith("~"):  # as it stays where there is no home
+            return Path(folder)
+    return Path(tempfile.gettempdir(), "reproduce")
 
 
 def fetch_cases(

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pooch
 import requests
 
+from reproduce.files import WriteError
+
 TIMEOUT = 15.0  # seconds of silence after which a server counts as hanging
 CHUNK = 1 << 16  # bytes between two calls of the progress callback
 
@@ -33,7 +35,8 @@ def fetch(pins: Mapping[str, Pin], url: str, folder: Path, progress: FetchProgre
         progress: called as `progress(path, bytes_so_far, bytes_in_all)`.
 
     Raises:
-        OSError: no network, an HTTP error, a file cut short or changed, a server that hangs, an unwritable folder.
+        OSError: no network, an HTTP error, a file cut short or changed, a server that hangs.
+        WriteError: a folder or a disk that takes no more.
     """
     pooch.get_logger().setLevel("WARNING")  # progress goes through the callback
     registry = {path: pin.sha256 for path, pin in pins.items()}
@@ -44,6 +47,9 @@ def fetch(pins: Mapping[str, Pin], url: str, folder: Path, progress: FetchProgre
             store.fetch(path, downloader=partial(_download, size=pin.size, report=report))
         except (requests.RequestException, ValueError) as error:
             raise OSError(f"Could not fetch {url}{path}: {_reason(error)}; {folder} keeps what it has.") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise WriteError(error.errno, f"Could not write {folder / path}: {reason}") from error
 
 
 def _download(url: str, output: str, store: pooch.Pooch, *, size: int, report: Callable[[int, int], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from reproduce.files import write_atomically
+from reproduce.files import write_together
 
 from ..drawing import save
 from ..jobs import Job, Runs
@@ -55,8 +55,7 @@ def write(request: Request, rows: Sequence[TableRow], name: str) -> None:
     table.writerows(rows)
     markdown, output = medians(rows), request.output
     output.mkdir(parents=True, exist_ok=True)
-    write_atomically(output / f"{name}.csv", lambda temporary: temporary.write_text(text.getvalue()))
-    write_atomically(output / f"{name}.md", lambda temporary: temporary.write_text(markdown))
+    write_together({output / f"{name}.csv": text.getvalue().encode(), output / f"{name}.md": markdown.encode()})
     record = {"materials": request.materials.name, "licence": request.materials.licence, "rows": rows}
     save(_plot(rows), output / name, record)
 

@@ -13,6 +13,8 @@ from ..network.architecture import stride
 from ..settings import Settings
 from ..solving.run import stages
 
+GREY = "the inputs have no colours, and so has the result"
+
 
 def style_shape(style: tuple[int, ...], content: tuple[int, ...], settings: Settings) -> tuple[int, int]:
     """(height, width) of a style image whose longer side is a share of the content's.

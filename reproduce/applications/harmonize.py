@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..images.arrays import check_image, check_same_size
+from ..images.arrays import check_image, check_same_size, is_grey, to_grey
 from ..images.masks import check_mask, feather, grow
 from ..images.polish import content_share, match_grain, smooth_colors
 from ..images.regions import blend
@@ -12,7 +12,9 @@ from ..settings import Settings, change
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, silent, solve
 from ..stopping import Stop
-from .common import check_working_sizes, weaken
+from .common import GREY, check_working_sizes, weaken
+
+MUCH = 0.6  # of a painting
 
 
 def harmonize(
@@ -53,16 +55,26 @@ def harmonize(
         # So the report says what was used.
         settings = change(settings, content_weight=weight, adapt_content=False)
     polish = settings.polish
-    alpha = feather(mask, settings.mask.feather)
+    # Never below the mask: lines of a few pixels would fade. What lies around is optimised anyway.
+    alpha = np.maximum(feather(mask, settings.mask.feather), mask)
     loose = feather(grow(mask, settings.mask.grow), settings.mask.feather)
     content = np.where(loose[..., None] > 0, composite, background)
     naive = np.where(alpha[..., None] > 0, composite, background)
+    grey = is_grey(background) and is_grey(composite)
 
     def finish(image: np.ndarray) -> np.ndarray:
-        image = smooth_colors(image, polish.smooth_colors)
+        image = to_grey(image) if grey else smooth_colors(image, polish.smooth_colors)
         image = match_grain(image, background, alpha > 0.99, loose == 0) if polish.match_grain else image
+        image = to_grey(image) if grey else image  # grain is matched in Lab, whose rounding has colours
         return weaken(blend(image, background, alpha), naive, polish.strength)
 
     inputs = {"background": background, "composite": composite, "mask": mask}
-    task = Task("harmonize", inputs, content, (Style(background, loose),), loose, finish)
+    notices = (_freedom(float((loose > 0).mean())), *([GREY] if grey else []))
+    task = Task("harmonize", inputs, content, (Style(background, loose),), loose, finish, notices)
     return solve(task, settings, network, stop, on_progress)
+
+
+def _freedom(share: float) -> str:
+    """How much of the painting may change, said before the work."""
+    said = f"{share:.1%} of the painting is free to change: the object and its margin"
+    return f"warning: {said}; is the mask white on the object alone?" if share > MUCH else said

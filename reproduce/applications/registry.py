@@ -1,10 +1,16 @@
 """The applications, by name: what they take, what they do, what they cost. All that lists them is made from here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError, expect
+from ..images.arrays import resize, scaled_shape
+from ..images.geometry import Rectangle
+from ..images.masks import bounding_box, feather, grow
+from ..network.active import independent_parts
 from ..presets import GATYS, PAPER, PAPER_BASE, REFINED, REFINED_BASE
 from ..settings import Settings, change, leaves
 from ..solving.plan import Estimate, Extent, estimate
@@ -22,7 +28,7 @@ class Input:
 
     Attributes:
         name: the argument's name in Python; with dashes, the option's where it is one.
-        kind: "image", "mask" or "corners".
+        kind: "image", "layer" (whose transparency is kept), "mask" or "corners".
         metavar: how the command line calls it.
         help: what it is.
         option: true if it is given as an option, --NAME, not by its place.
@@ -47,7 +53,7 @@ class Application:
         run: the function: inputs by name, `settings`, `network`, `stop`, `on_progress` -> Result.
         inputs: what it takes.
         presets: name -> settings.
-        extent: (size of the input, size of the object or region, settings) -> what its cost goes by.
+        extent: (size of the input, sizes of objects, their mask or None, settings) -> what its cost goes by.
     """
 
     name: str
@@ -55,7 +61,7 @@ class Application:
     run: Callable[..., Result]
     inputs: tuple[Input, ...]
     presets: dict[str, Settings]
-    extent: Callable[[Size, Size, Settings], Extent]
+    extent: Callable[[Size, Sequence[Size], np.ndarray | None, Settings], Extent]
 
     def preset(self, name: str, **changes: Any) -> Settings:
         """The settings of a preset, with some leaves changed.
@@ -71,21 +77,44 @@ class Application:
                 raise InputError(f"Expected a setting of {self.name}. Received: {leaf.name}, which {owners}")
         return change(self.presets[name], **changes)
 
-    def estimate(self, size: Size, object_size: Size, settings: Settings) -> Estimate:
+    def estimate(
+        self, size: Size, objects: Sequence[Size], settings: Settings, mask: np.ndarray | None = None
+    ) -> Estimate:
         """Expect the cost of a run.
 
         Args:
             size: (height, width) of the input in pixels.
-            object_size: (height, width) of the object, or of the straightened region, in pixels.
+            objects: (height, width) of each object, taken to lie far from the others; of the straightened region.
             settings: of the run.
+            mask: (H, W), where the objects are, in place of their sizes.
         """
-        return estimate(self.extent(size, object_size, settings), settings)
+        if mask is not None:
+            objects = [bounding_box(mask).shape]
+        return estimate(self.extent(size, objects, mask, settings), settings)
 
 
-def _grown(size: Size, settings: Settings) -> tuple[float, float]:
-    """The object with what is optimised around it."""
+def _whole(shape: Size) -> list[Rectangle]:
+    return [Rectangle(0, 0, *shape)]
+
+
+def _extent_of_objects(size: Size, objects: Sequence[Size], mask: np.ndarray | None, settings: Settings) -> Extent:
+    """Of objects with what is optimised around them."""
     margin = settings.mask.grow + 3 * settings.mask.feather
-    return size[0] + 2 * margin, size[1] + 2 * margin
+
+    def parts(shape: Size) -> list[Rectangle]:
+        if mask is not None:
+            loose = resize(feather(grow(mask, settings.mask.grow), settings.mask.feather), shape)
+            return independent_parts(loose > 0, settings.layers, settings.style.halo)
+        scale = shape[0] / size[0]
+        grown = [scaled_shape([side + 2 * margin for side in sides], scale) for sides in objects]
+        return [_in_the_middle(height, width, shape) for height, width in grown]
+
+    return Extent(size, size, parts, bytes_per_pixel=160)
+
+
+def _in_the_middle(height: int, width: int, shape: Size) -> Rectangle:
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    return Rectangle(top, left, top + height, left + width).clip(shape)
 
 
 _BASE_PRESETS = {"paper": PAPER_BASE, "refined": REFINED_BASE, "gatys": GATYS}
@@ -95,11 +124,11 @@ STYLIZE = Application(
     help="paint an image in the style of another",
     run=stylize,
     inputs=(
-        Input("content", "image", "CONTENT", "the image to paint"),
+        Input("content", "layer", "CONTENT", "the image to paint; its transparency is kept"),
         Input("style", "image", "STYLE", "the painting whose style it takes"),
     ),
     presets=_BASE_PRESETS,
-    extent=lambda size, _, settings: Extent(size, size, size, bytes_per_pixel=100),
+    extent=lambda size, objects, mask, settings: Extent(size, size, _whole, bytes_per_pixel=100),
 )
 RESTYLE_REGION = Application(
     name="restyle-region",
@@ -112,7 +141,7 @@ RESTYLE_REGION = Application(
         Input("background_style", "image", "STYLE2", "a painting whose style the rest takes", True, required=False),
     ),
     presets=_BASE_PRESETS,
-    extent=lambda size, region, settings: Extent(size, region, region, bytes_per_pixel=30),
+    extent=lambda size, objects, mask, settings: Extent(size, objects[0], _whole, bytes_per_pixel=30),
 )
 HARMONIZE = Application(
     name="harmonize",
@@ -124,7 +153,7 @@ HARMONIZE = Application(
         Input("mask", "mask", "MASK", "white, or opaque, on the object"),
     ),
     presets={"paper": PAPER, "refined": REFINED, "gatys": GATYS},
-    extent=lambda size, pasted, settings: Extent(size, size, _grown(pasted, settings), bytes_per_pixel=160),
+    extent=_extent_of_objects,
 )
 
 APPLICATIONS = {application.name: application for application in (STYLIZE, RESTYLE_REGION, HARMONIZE)}

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 
 MAXIMUM_PIXELS = 100_000_000
+ROUNDING = 1e-6  # of computations with float32
 MINIMUM_SIDE = 16  # pixels: one feature of VGG-19's fifth block
 
 
@@ -34,18 +35,76 @@ def scaled_shape(shape: Sequence[float], scale: float) -> tuple[int, int]:
 
 
 def check_image(image: np.ndarray, name: str) -> np.ndarray:
-    """Return `image` as float32 if it is an image as this project means it.
+    """Return `image` as float32 in [0, 1], contiguous, if it is an image. Unsigned integers are taken by their range.
 
     Raises:
-        InputError: wrong shape, values outside [0, 1] or not finite, or fewer than 16 pixels on a side.
+        InputError: wrong shape or type, values outside [0, 1] or not finite, or fewer than 16 pixels on a side.
     """
-    image = np.asarray(image, np.float32)
+    image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"Expected {name} of shape (height, width, 3). Received: {image.shape}")
     check_size(image.shape, name)
-    if not np.isfinite(image).all() or image.min() < 0 or image.max() > 1:
-        raise InputError(f"Expected {name} with finite values in [0, 1]. Received: {image.min()} to {image.max()}")
-    return image
+    return as_float32(to_shares(image), name)
+
+
+def split_alpha(image: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Colours, and how opaque each pixel is where the image has that as a fourth channel, both as `check_image`.
+
+    Raises:
+        InputError: as `check_image`, or nothing is opaque.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 4:
+        return check_image(image, name), None
+    color = check_image(image[..., :3], name)
+    alpha = check_image(np.repeat(image[..., 3:], 3, axis=2), f"the transparency of {name}")[..., 0]
+    if not alpha.any():
+        raise InputError(f"Expected {name} to be opaque somewhere. Received: one that is transparent everywhere")
+    return color, np.ascontiguousarray(alpha)
+
+
+def to_shares(image: np.ndarray) -> np.ndarray:
+    """Unsigned bytes, or pairs of them, as float32 shares of their range; other arrays as they are."""
+    if image.dtype.kind != "u" or image.dtype.itemsize > 2:
+        return image
+    return np.divide(image, np.float32(np.iinfo(image.dtype).max), dtype=np.float32)  # without a copy in between
+
+
+def is_grey(image: np.ndarray) -> bool:
+    """Whether an image (H, W, 3) has no colours, but for the rounding of a codec."""
+    return bool(np.max(brightest(image) - darkest(image)) <= 2 / 255 + ROUNDING)
+
+
+def brightest(image: np.ndarray) -> np.ndarray:
+    """The largest of three channels (H, W): channel by channel, which is faster than along a short axis."""
+    return np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2])
+
+
+def darkest(image: np.ndarray) -> np.ndarray:
+    """The smallest of three channels (H, W)."""
+    return np.minimum(np.minimum(image[..., 0], image[..., 1]), image[..., 2])
+
+
+def to_grey(image: np.ndarray) -> np.ndarray:
+    """The image without colours."""
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def as_float32(values: np.ndarray, name: str) -> np.ndarray:
+    """Floats or booleans as float32, contiguous; beyond [0, 1] by no more than rounding they are cut.
+
+    Raises:
+        InputError: of another type, not finite, or outside [0, 1].
+    """
+    if values.dtype == bool:
+        return np.ascontiguousarray(values, np.float32)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise InputError(f"Expected {name} of floats in [0, 1], or of unsigned bytes. Received: {values.dtype}")
+    lowest, highest = values.min(), values.max()
+    if not (lowest >= -ROUNDING and highest <= 1 + ROUNDING):  # also where one is not a number
+        raise InputError(f"Expected {name} with finite values in [0, 1]. Received: {lowest} to {highest}")
+    values = np.ascontiguousarray(values, np.float32)
+    return values if lowest >= 0 and highest <= 1 else np.clip(values, 0, 1)
 
 
 def check_size(shape: tuple[int, ...], name: str) -> None:
@@ -78,3 +137,8 @@ def from_lab(lightness: np.ndarray, colors: np.ndarray) -> np.ndarray:
     """sRGB in [0, 1] of lightness (H, W) and colours (H, W, 2), clipped where there is no such sRGB."""
     lab = np.dstack([lightness, colors]).astype(np.float32)
     return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+
+
+def over(color: np.ndarray, under: np.ndarray | float, alpha: np.ndarray) -> np.ndarray:
+    """Colours (H, W, 3) over others, or over one grey, by their alpha (H, W)."""
+    return color * alpha[..., None] + under * (1 - alpha[..., None])

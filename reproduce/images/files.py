@@ -1,61 +1,157 @@
-"""Read and write image files. The only module that touches codecs."""
+"""Read and write image files."""
 
-from collections.abc import Sequence
+import hashlib
+import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from ..errors import InputError
+from ..errors import InputError, expect
 from ..files import check_folder, write_atomically
 from ..terminal import silent_stderr
-from .arrays import MAXIMUM_PIXELS, check_size, size_text, to_bytes
+from .arrays import as_float32, over, size_text, to_bytes, to_shares
+from .decoding import decode
+from .masks import lightness, read_levels, without_noise
 
 OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")  # what keeps 8 bits of colour or grey at any size
+TRANSPARENT_SUFFIXES = (".png", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an image file holds.
+
+    Attributes:
+        color: float32 (H, W, 3), sRGB in [0, 1], as stored, whatever is transparent.
+        alpha: float32 (H, W) in [0, 1], how opaque each pixel is; None where all are.
+        sha256: of the file, hexadecimal.
+        notices: what was not taken as it stands, a sentence each.
+    """
+
+    color: np.ndarray
+    alpha: np.ndarray | None
+    sha256: str
+    notices: tuple[str, ...] = ()
+
+    @property
+    def over_white(self) -> np.ndarray:
+        """The colours as they show on white paper."""
+        return self.color if self.alpha is None else over(self.color, 1.0, self.alpha)
+
+    @property
+    def layer(self) -> np.ndarray:
+        """The colours, with alpha as a fourth channel where something is transparent."""
+        return self.color if self.alpha is None else np.dstack([self.color, self.alpha])
+
+
+def read_picture(path: str | Path) -> Picture:
+    """Read an image file of one of `FORMATS`, or a pipe that holds one.
+
+    8 or 16 bits a channel, or floats (TIFF), which are cut to [0, 1]; grey, colour, palette, CMYK. EXIF orientation is
+    applied, a colour profile is converted to sRGB (with 8 bits), of several pictures the first is taken.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it is a folder, not an image, of a kind that cannot be read, or of an unusable size.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"No such file: {path}")
+    if path.is_dir():
+        raise InputError(f"Expected an image file. Received a folder: {path}")
+    content = path.read_bytes()
+    color, alpha, notices = decode(content, path)
+    said = tuple(f"{path}: {text}" for text in notices)
+    return Picture(color, alpha, hashlib.sha256(content).hexdigest(), said)
 
 
 def read_image(path: str | Path, over_white: bool = True) -> np.ndarray:
-    """Read an image file of any kind that OpenCV knows: grey, colour, palette, 8 or 16 bits a channel.
+    """The colours of an image file, as `read_picture` reads it.
 
-    EXIF orientation is applied. Transparency is composited over white, or not at all: the colours are as stored then.
+    Transparency is composited over white, or not at all: the colours are as stored then.
 
     Returns:
         float32 (H, W, 3), RGB in [0, 1].
 
     Raises:
-        FileNotFoundError: there is no such file.
-        InputError: it is a folder, not an image, or of an unusable size.
+        FileNotFoundError, InputError: as `read_picture`.
     """
-    color, alpha = _decode(path)
-    return color if alpha is None or not over_white else color * alpha[..., None] + (1 - alpha[..., None])
+    picture = read_picture(path)
+    return picture.over_white if over_white else picture.color
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """Read a mask: the transparency of the file where it has one, else its lightness (white is inside).
+    """Read a mask: the transparency of the file where it has one that parts, else its lightness (white is inside).
 
     Returns:
         float32 (H, W) in [0, 1].
 
     Raises:
-        FileNotFoundError, InputError: as `read_image`.
+        FileNotFoundError, InputError: as `read_picture`, or as `read_levels`.
     """
-    color, alpha = _decode(path)
-    return cv2.cvtColor(color, cv2.COLOR_RGB2GRAY) if alpha is None else alpha
+    return mask_of(read_picture(path), str(path))[0]
+
+
+def mask_of(picture: Picture, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The mask that a picture is, (H, W), and what was not taken as it stands.
+
+    Transparency parts an object from the rest only where some of it is mostly opaque and some mostly not. Else what
+    counts is how light the picture is, as `lightness` and `read_levels` take it.
+
+    Raises:
+        InputError: colours or levels leave a doubt about what is inside.
+    """
+    alpha = picture.alpha
+    if alpha is not None and alpha.min() < 0.5 <= alpha.max():
+        mask, *notices = without_noise(alpha, name)
+    else:
+        grey, in_one_color = lightness(picture.color, name)
+        mask, of_levels = read_levels(grey, name)
+        notices = [in_one_color, of_levels]
+    return mask, (*picture.notices, *(notice for notice in notices if notice))
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Write an image (H, W, 3) or mask (H, W) in [0, 1] with 8 bits a channel; the format follows the suffix.
+    """Write an image (H, W, 3), with alpha (H, W, 4), or a mask (H, W), in [0, 1], with 8 bits a channel.
 
-    The file appears whole or not at all: it is written beside its place, then renamed.
+    The format follows the suffix; where it knows no transparency, the image is composited over white. The file appears
+    whole or not at all: it is written beside its place, then renamed. Unsigned integers are taken by their range.
+
+    Raises:
+        InputError: another shape or type, or values outside [0, 1] or not finite; or as `check_output`, `encode_image`.
+        FileNotFoundError, PermissionError: as `check_output`.
     """
-    path = check_output(path)
+    path, image = check_output(path), np.asarray(image)
+    image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    is_one = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))
+    expect(is_one and image.size, "an image of shape (height, width), or with 3 or 4 channels", image.shape)
+    encoded = encode_image(path, as_float32(to_shares(image), "an image"))
+    write_atomically(path, lambda temporary: temporary.write_bytes(encoded))
+
+
+def encode_image(path: Path, image: np.ndarray) -> bytes:
+    """What `write_image` writes.
+
+    Raises:
+        InputError: the image is too large for the format.
+    """
+    if image.ndim == 3 and image.shape[2] == 4 and path.suffix.lower() not in TRANSPARENT_SUFFIXES:
+        image = over(image[..., :3], 1.0, image[..., 3])
     pixels = to_bytes(image)
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and path.suffix.lower() != ".png":
+        file = io.BytesIO()  # OpenCV's TIFFs do not say what the fourth channel is
+        Image.fromarray(pixels).save(file, "TIFF", compression="tiff_lzw")
+        return file.getvalue()
     if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, encoded = cv2.imencode(path.suffix, pixels)
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    with silent_stderr():  # it complains there about what it cannot encode
+        done, encoded = cv2.imencode(path.suffix, pixels)
     if not done:
         raise InputError(f"An image of {size_text(pixels.shape)} cannot be written as {path.suffix}: {path}")
-    write_atomically(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))
+    return encoded.tobytes()
 
 
 def check_output(path: str | Path) -> Path:
@@ -72,58 +168,3 @@ def check_output(path: str | Path) -> Path:
         raise InputError(f"Expected an output file. Received a folder: {path}")
     check_folder(path.parent)
     return path
-
-
-def _decode(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """RGB (H, W, 3) and, where the file has transparency, alpha (H, W), both float32 in [0, 1]."""
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"No such file: {path}")
-    if path.is_dir():
-        raise InputError(f"Expected an image file. Received a folder: {path}")
-    encoded = np.fromfile(path, np.uint8)
-    # Two readings: only the first applies EXIF orientation, only the second keeps transparency.
-    color, _ = _imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, path)
-    check_size(color.shape, str(path))
-    stored, exif = _imdecode(encoded, cv2.IMREAD_UNCHANGED, path)
-    alpha = None
-    if stored.ndim == 3 and stored.shape[2] == 4:
-        alpha = _to_unit(_oriented(stored[..., 3], exif), path)
-        alpha = None if alpha.min() == 1 else alpha
-    return cv2.cvtColor(_to_unit(color, path), cv2.COLOR_BGR2RGB), alpha
-
-
-def _imdecode(encoded: np.ndarray, flags: int, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The pixels as OpenCV gives them, and the file's EXIF block if it has one."""
-    image: np.ndarray | None = None
-    kinds: Sequence[int] = ()
-    metadata: Sequence[np.ndarray] = ()
-    try:
-        with silent_stderr():  # the codecs complain there about a damaged file; our error says it
-            if encoded.size:
-                image, kinds, metadata = cv2.imdecodeWithMetadata(encoded, flags)
-    except cv2.error as error:
-        if "IMAGE_PIXELS" in str(error) or "imageSize" in str(error) or "pixels <=" in str(error):
-            raise InputError(f"Expected an image of at most {MAXIMUM_PIXELS // 10**6} megapixels: {path}") from error
-    if image is None:
-        raise InputError(f"Not an image, or a damaged one: {path}")
-    return image, dict(zip(kinds, metadata)).get(cv2.IMAGE_METADATA_EXIF)
-
-
-def _oriented(alpha: np.ndarray, exif: np.ndarray | None) -> np.ndarray:
-    """Turn the transparency as EXIF says: OpenCV does that to a grey image, so it is made one with the same EXIF."""
-    if exif is None:
-        return alpha
-    _, encoded = cv2.imencodeWithMetadata(".png", alpha, [cv2.IMAGE_METADATA_EXIF], [exif])
-    turned = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    assert turned is not None  # it was encoded a line above
-    return turned
-
-
-def _to_unit(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """Integers of any width to float32 in [0, 1]; floats are clipped (a NaN is an error)."""
-    if np.issubdtype(pixels.dtype, np.integer):
-        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    if not np.isfinite(pixels).all():
-        raise InputError(f"The image has values that are not finite: {path}")
-    return np.clip(pixels, 0, 1).astype(np.float32)

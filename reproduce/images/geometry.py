@@ -38,3 +38,15 @@ class Rectangle(NamedTuple):
 
     def shift(self, rows: int, columns: int) -> "Rectangle":
         return Rectangle(self.top + rows, self.left + columns, self.bottom + rows, self.right + columns)
+
+    @property
+    def area(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    def around(self, other: "Rectangle") -> "Rectangle":
+        """The smallest rectangle that holds both."""
+        return Rectangle(*map(min, self[:2], other[:2]), *map(max, self[2:], other[2:]))
+
+    def overlaps(self, other: "Rectangle") -> bool:
+        top, left, bottom, right = *map(max, self[:2], other[:2]), *map(min, self[2:], other[2:])
+        return top < bottom and left < right

@@ -34,7 +34,8 @@ def order_corners(corners: Sequence[tuple[float, float]], shape: tuple[int, int]
         raise InputError(f"Expected four corners x,y. Received: {points.tolist()}")
     text = " ".join(f"{x:g},{y:g}" for x, y in points)
     if not ((points >= 0) & (points <= np.array(shape[::-1]) - 1)).all():
-        raise InputError(f"Expected corners inside the image of {size_text(shape)}. Received: {text}")
+        most = f"0,0 to {shape[1] - 1},{shape[0] - 1}"
+        raise InputError(f"Expected corners inside the image of {size_text(shape)}, from {most}. Received: {text}")
     around = points - points.mean(axis=0)
     points = points[np.argsort(np.arctan2(around[:, 1], around[:, 0]))]
     points = np.roll(points, -int(points.sum(axis=1).argmin()), axis=0)

@@ -9,7 +9,7 @@ from ..network.backend import Tensor, as_tensor, ops
 from ..network.features import Tile
 from ..options import NOT_NEGATIVE, Options, option
 from .normalization import Normalization, normalized, sum_of
-from .terms import Term, weighted
+from .terms import Term, flat, weighted
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,17 @@ class Content(Options):
         check_layers("content_layers", self.content_layers)
 
     def terms(
-        self, content: Tile, masks: dict[str, np.ndarray], shape: tuple[int, int], normalization: Normalization
+        self,
+        content: list[Tile],
+        masks: dict[str, list[np.ndarray]],
+        shape: tuple[int, int],
+        normalization: Normalization,
     ) -> dict[str, Term]:
         """Layer -> its weighted term; the layers share the weight.
 
         Args:
-            content: the content image's features at the cells that the free pixels reach.
-            masks: layer -> (h, w), how much each of those cells counts.
+            content: of each part the content image's features at the cells that the free pixels reach.
+            masks: layer -> of each part (h, w), how much each of those cells counts.
             shape: (height, width) of the whole image.
             normalization: what sums are divided by.
         """
@@ -43,10 +47,16 @@ class Content(Options):
         }
 
 
-def _term(layer: str, content: Tile, mask: np.ndarray, shape: tuple[int, int], normalization: Normalization) -> Term:
-    target, weights = as_tensor(content.without_halo(layer)), as_tensor(mask)
+def _term(
+    layer: str,
+    content: list[Tile],
+    masks: list[np.ndarray],
+    shape: tuple[int, int],
+    normalization: Normalization,
+) -> Term:
+    target, mask = as_tensor(flat([part.without_halo(layer) for part in content])), as_tensor(flat(masks))
     positions = int(np.prod(feature_shape(shape, layer)))
-    return lambda features, patch: content_loss(features[layer], target, weights, positions, normalization)
+    return lambda features, pixels: content_loss(features[layer], target, mask, positions, normalization)
 
 
 def content_loss(
@@ -55,8 +65,8 @@ def content_loss(
     """Equation 1, under the mask: sum m (F - T)^2 / 2; "mean": sum m (F - T)^2 / (positions C).
 
     Args:
-        features, target: (h, w, C).
-        mask: (h, w), the weight m of each position.
+        features, target: (n, C) or (h, w, C).
+        mask: (n,) or (h, w), the weight m of each position.
         positions: positions of the layer in the whole image. DPH's mean runs over all of them, inside the mask or not.
         normalization: its column `content`.
     """

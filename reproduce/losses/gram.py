@@ -27,7 +27,7 @@ class Gram(StyleLoss):
 
     def _term(self, layer: str, total: np.ndarray, sources: Sources) -> Term:
         """Equation 2 as the masked features would have it, were they distributed as the whole style image's."""
-        mask, positions = sources.masks[layer], np.prod(feature_shape(sources.painting.shape[:2], layer))
+        mask, positions = sources.mask(layer), np.prod(feature_shape(sources.painting.shape[:2], layer))
         target = total / positions * np.square(mask).sum() / sources.normalization.gram(mask.sum(), len(total))
         return gram_term(layer, target, mask, sources.normalization)
 
@@ -35,7 +35,7 @@ class Gram(StyleLoss):
 def gram_term(layer: str, target: np.ndarray, mask: np.ndarray, normalization: Normalization) -> Term:
     """Equation 3 of one layer: the Gram matrix of the masked features against the target's."""
     wanted, weights = as_tensor(target), as_tensor(mask)
-    return lambda features, patch: gram_distance(
+    return lambda features, pixels: gram_distance(
         gram_matrix(features[layer], weights, normalization), wanted, normalization
     )
 

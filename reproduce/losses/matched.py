@@ -3,6 +3,8 @@
 from abc import ABC
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..matching.correspondence import match
 from ..matching.patches import Matches
 from ..network.backend import as_tensor, ops
@@ -31,11 +33,13 @@ class Matching(StyleLoss, ABC):
         each = self.rematch_every or iterations
         return [min(each, iterations - done) for done in range(0, iterations, each)] if iterations else [0]
 
-    def matches(self, sources: Sources, layers: tuple[str, ...], keep_patches: bool = False) -> dict[str, Matches]:
-        """For each patch of the query under the mask the most similar one of the painting, in some of the layers."""
-        wanted = {layer: sources.masks[layer] > 0 for layer in layers}
+    def matches(
+        self, sources: Sources, layers: tuple[str, ...], keep_patches: bool = False
+    ) -> dict[str, list[Matches]]:
+        """For each patch of the queries under the mask the most similar one of the painting, in some of the layers."""
+        wanted = {layer: [mask > 0 for mask in sources.masks[layer]] for layer in layers}
         memory = self.matching_memory * 10**6
-        return match(sources.query, wanted, sources.extractor, sources.painting, layers, self.patch_size,
+        return match(sources.queries, wanted, sources.extractor, sources.painting, layers, self.patch_size,
                      keep_patches, memory, sources.on_share)  # fmt: skip
 
 
@@ -47,7 +51,7 @@ class Matched(Matching):
         matches = self.matches(sources, self.style_layers)
         return {layer: self._term(layer, matches[layer], sources) for layer in self.style_layers}
 
-    def _term(self, layer: str, matches: Matches, sources: Sources) -> Term:
-        mask, vectors = sources.masks[layer], matches.vectors[:, 0, 0]
+    def _term(self, layer: str, matches: list[Matches], sources: Sources) -> Term:
+        mask, vectors = sources.mask(layer), np.concatenate([found.vectors[:, 0, 0] for found in matches])
         target = gram_matrix(as_tensor(vectors), as_tensor(mask[mask > 0]), sources.normalization)
         return gram_term(layer, ops.convert_to_numpy(target), mask, sources.normalization)

@@ -1,5 +1,6 @@
 """A Gram matrix for each patch: equation 4 as it is printed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +20,26 @@ class PerPatch(Matching):
         matches = self.matches(sources, self.style_layers, keep_patches=True)
         return {layer: self._term(layer, matches[layer], sources) for layer in self.style_layers}
 
-    def _term(self, layer: str, matches: Matches, sources: Sources) -> Term:
-        size, mask = self.patch_size, sources.masks[layer]
-        places = np.flatnonzero(mask > 0)
-        weights, shares = as_tensor(mask.ravel()[places]), as_tensor(mask[..., None])
-        matched = as_tensor(matches.vectors.reshape(len(places), size * size, -1))
-        targets = matched * ops.take(patches_of(shares, size), places, axis=0)
+    def _term(self, layer: str, matches: list[Matches], sources: Sources) -> Term:
+        size, masks = self.patch_size, sources.masks[layer]
+        shares = [as_tensor(mask[..., None]) for mask in masks]
+        places = [np.flatnonzero(mask > 0) for mask in masks]
+        ends = np.cumsum([mask.size for mask in masks])
+        weights = as_tensor(sources.mask(layer)[sources.mask(layer) > 0])
+        # Some part may have no match at all: NumPy could not tell its last dimension.
+        vectors = [found.vectors.reshape(-1, size * size, found.vectors.shape[3]) for found in matches]
+        targets = ops.concatenate([
+            as_tensor(matched) * ops.take(patches_of(share, size), at, axis=0)
+            for matched, at, share in zip(vectors, places, shares)
+        ])  # fmt: skip
 
-        def term(features: dict, patch: Tensor) -> Tensor:
-            patches = ops.take(patches_of(features[layer] * shares, size), places, axis=0)
-            return patch_gram_distance(patches, targets, weights, sources.normalization)
+        def term(features: dict, pixels: Sequence[Tensor]) -> Tensor:
+            patches = []
+            for end, at, share in zip(ends, places, shares):
+                height, width = share.shape[:2]
+                part = ops.reshape(features[layer][end - height * width : end], (height, width, -1))
+                patches.append(ops.take(patches_of(part * share, size), at, axis=0))
+            return patch_gram_distance(ops.concatenate(patches), targets, weights, sources.normalization)
 
         return term
 

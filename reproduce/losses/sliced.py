@@ -1,10 +1,12 @@
 """Sliced Wasserstein distances (Heitz et al. 2021) to a painting's features at one correspondence (DPH's 2nd pass)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..matching.correspondence import carry, gather, target_places
+from ..matching.correspondence import Pairs, carry, gather, target_places
+from ..matching.patches import Matches
 from ..network.architecture import stride
 from ..network.backend import Tensor, as_tensor, ops
 from ..options import NOT_NEGATIVE, option
@@ -26,11 +28,8 @@ class Sliced(Matching):
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         deepest = max(self.style_layers, key=stride)
-        found, cells = self.matches(sources, (deepest,))[deepest], sources.query.cells
-        pairs = {
-            layer: carry(found, cells[deepest], deepest, sources.masks[layer], cells[layer], layer)
-            for layer in self.style_layers
-        }
+        found = self.matches(sources, (deepest,))[deepest]
+        pairs = {layer: _carried(found, deepest, layer, sources) for layer in self.style_layers}
         shape = sources.painting.shape[:2]
         places = {
             layer: target_places(pair.places, layer, shape, self.match_once, self.beyond_matches, sources.seed)
@@ -44,6 +43,18 @@ class Sliced(Matching):
         }
 
 
+def _carried(found: list[Matches], deepest: str, layer: str, sources: Sources) -> Pairs:
+    """The matches at the deepest layer taken to another, of all parts; cells are counted over all of them."""
+    cells, places, before = [], [], 0
+    fullest = max(mask.max() for mask in sources.masks[layer])
+    for matches, query, mask in zip(found, sources.queries, sources.masks[layer]):
+        pairs = carry(matches, query.cells[deepest], deepest, mask, query.cells[layer], layer, fullest)
+        cells.append(pairs.cells + before)
+        places.append(pairs.places)
+        before += mask.size
+    return Pairs(np.concatenate(cells), np.concatenate(places))
+
+
 def _term(layer: str, cells: np.ndarray, target: np.ndarray, seed: int) -> Term:
     """Sliced distance of the features at `cells` to the target features (n, C)."""
     depth = target.shape[1]
@@ -53,8 +64,8 @@ def _term(layer: str, cells: np.ndarray, target: np.ndarray, seed: int) -> Term:
     projected = ops.convert_to_numpy(sorted_projections(as_tensor(target), directions))
     wanted = as_tensor(quantiles(projected, len(cells)))
 
-    def term(features: dict, patch: Tensor) -> Tensor:
-        chosen = ops.take(ops.reshape(features[layer], (-1, depth)), cells, axis=0)
+    def term(features: dict, pixels: Sequence[Tensor]) -> Tensor:
+        chosen = ops.take(features[layer], cells, axis=0)
         return sliced_wasserstein_distance(chosen, wanted, directions)
 
     return term

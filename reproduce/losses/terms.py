@@ -1,7 +1,7 @@
 """What losses have in common: the terms that they make, and what a style loss makes its terms from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,8 +14,10 @@ from ..network.features import Extractor, Tile
 from ..options import NOT_NEGATIVE, Options, option
 from .normalization import Normalization
 
-Features = dict[str, Tensor]  # layer -> (h, w, C), the cells that the free pixels reach
-Term = Callable[[Features, Tensor], Tensor]  # features, free rectangle of the image -> one summand of the loss
+# Layer -> (n, C): the cells that the free pixels reach, row by row, one part of the image after the other.
+Features = dict[str, Tensor]
+# Features, and of each part its rectangle of pixels (h, w, 3) -> one summand of the loss.
+Term = Callable[[Features, Sequence[Tensor]], Tensor]
 
 
 class Sources(NamedTuple):
@@ -23,8 +25,8 @@ class Sources(NamedTuple):
 
     Attributes:
         painting: (H, W, 3), the image whose style is wanted.
-        masks: layer -> (h, w), how much each cell that the free pixels reach counts; some of them do.
-        query: features of those cells of the image that is matched, with a halo of the style loss's `halo`.
+        masks: layer -> of each part (h, w), how much each cell that the free pixels reach counts; some of them do.
+        queries: of each part the features of those cells in the image that is matched, with the style loss's `halo`.
         extractor: of features.
         normalization: what sums are divided by.
         seed: of random numbers.
@@ -32,12 +34,21 @@ class Sources(NamedTuple):
     """
 
     painting: np.ndarray
-    masks: dict[str, np.ndarray]
-    query: Tile
+    masks: dict[str, list[np.ndarray]]
+    queries: list[Tile]
     extractor: Extractor
     normalization: Normalization
     seed: int
     on_share: OnShare
+
+    def mask(self, layer: str) -> np.ndarray:
+        """How much each cell counts, (n,)."""
+        return flat(self.masks[layer])
+
+
+def flat(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays over the cells (h, w, ...) of each part as one over all of them (n, ...)."""
+    return np.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -76,4 +87,4 @@ class StyleLoss(Options, ABC):
 
 def weighted(weight: float, term: Term) -> Term:
     """The term times a weight."""
-    return lambda features, patch: weight * term(features, patch)
+    return lambda features, pixels: weight * term(features, pixels)

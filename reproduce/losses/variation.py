@@ -8,7 +8,7 @@ import numpy as np
 from ..images.geometry import Rectangle
 from ..network.backend import Tensor, as_tensor, ops
 from ..options import NOT_NEGATIVE, Options, option
-from .normalization import NORMALIZATIONS, Normalization, sum_of
+from .normalization import Normalization, sum_of
 from .terms import Term
 
 FAINTEST_VARIATION = 1 / 255**2  # that of neighbours a grey level apart: a blank style image has none of its own
@@ -24,53 +24,63 @@ class Variation(Options):
         self,
         content: np.ndarray,
         styles: Sequence[np.ndarray],
-        pixels: Rectangle,
+        parts: Sequence[Rectangle],
         free: np.ndarray,
         normalization: Normalization,
     ) -> dict[str, Term]:
-        """The term of the free pixels; their neighbours outside the rectangle are the content image's.
+        """The term of the free pixels; their neighbours outside the parts' rectangles are the content image's.
 
         Args:
             content: (H, W, 3).
             styles: the style images (h, w, 3). With "relative" the term is a share of their own variation: a smooth
                 painting allows less of it than a rough one.
-            pixels: the smallest rectangle that holds the free pixels.
-            free: bool, of the rectangle's shape.
+            parts: rectangles that hold the free pixels.
+            free: bool (H, W).
             normalization: its columns `average` and `own_variation`.
         """
         if not self.tv_weight:
             return {}
-        weight = self.tv_weight
+        weight = self.tv_weight / (3 * free.sum() if normalization.average else 1)
         if normalization.own_variation:
             weight /= max(float(np.mean([_own_variation(style) for style in styles])), FAINTEST_VARIATION)
-        around = pixels.grow(1).clip(content.shape[:2])
-        rows = (pixels.top - around.top, around.bottom - pixels.bottom)
-        columns = (pixels.left - around.left, around.right - pixels.right)
-        constant = content[around.slices].copy()
-        constant[pixels.shift(-around.top, -around.left).slices] = 0
-        variables, surroundings = as_tensor(np.pad(free, (rows, columns))), as_tensor(constant)
+        surroundings = [_Surroundings(content, part, free) for part in parts]
 
-        def term(features: dict, patch: Tensor) -> Tensor:
-            image = ops.pad(patch, (rows, columns, (0, 0))) + surroundings
-            return weight * total_variation(image, variables, normalization)
+        def term(features: dict, pixels: Sequence[Tensor]) -> Tensor:
+            return weight * sum(around(patch) for around, patch in zip(surroundings, pixels))
 
         return {"total variation": term}
 
 
+class _Surroundings:
+    """The total variation of a part with the constant pixels around it."""
+
+    def __init__(self, content: np.ndarray, part: Rectangle, free: np.ndarray):
+        around = part.grow(1).clip(content.shape[:2])
+        self.padding = (
+            (part.top - around.top, around.bottom - part.bottom),
+            (part.left - around.left, around.right - part.right),
+        )
+        constant = content[around.slices].copy()
+        constant[part.shift(-around.top, -around.left).slices] = 0
+        self.constant = as_tensor(constant)
+        self.free = as_tensor(np.pad(free[part.slices], self.padding))
+
+    def __call__(self, patch: Tensor) -> Tensor:
+        return total_variation(ops.pad(patch, (*self.padding, (0, 0))) + self.constant, self.free)
+
+
 def _own_variation(style: np.ndarray) -> float:
-    everywhere = as_tensor(np.ones(style.shape[:2]))
-    return float(total_variation(as_tensor(style), everywhere, NORMALIZATIONS["mean"]))
+    """That of a whole image, as an average over its values."""
+    return float(total_variation(as_tensor(style), as_tensor(np.ones(style.shape[:2])))) / style.size
 
 
-def total_variation(image: Tensor, free: Tensor, normalization: Normalization) -> Tensor:
-    """Half the squared differences of neighbouring pixels, one of them free at least; but for "sum" over free values.
+def total_variation(image: Tensor, free: Tensor) -> Tensor:
+    """Half the sum of the squared differences of neighbouring pixels of which one at least is free.
 
     Args:
         image: (H, W, 3).
-        free: (H, W), 1 where a pixel is optimised, 0 where it is constant; not all 0.
-        normalization: its column `average`.
+        free: (H, W), 1 where a pixel is optimised, 0 where it is constant.
     """
     vertical = sum_of(ops.square(image[1:] - image[:-1]) * ops.maximum(free[1:], free[:-1])[..., None])
     horizontal = sum_of(ops.square(image[:, 1:] - image[:, :-1]) * ops.maximum(free[:, 1:], free[:, :-1])[..., None])
-    total = (vertical + horizontal) / 2
-    return total / (sum_of(free) * image.shape[-1]) if normalization.average else total
+    return (vertical + horizontal) / 2

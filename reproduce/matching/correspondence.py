@@ -32,8 +32,8 @@ class Pairs(NamedTuple):
 
 
 def match(
-    query: Tile,
-    wanted: Mapping[str, np.ndarray],
+    queries: Sequence[Tile],
+    wanted: Mapping[str, Sequence[np.ndarray]],
     extractor: Extractor,
     painting: np.ndarray,
     layers: Sequence[str],
@@ -41,12 +41,12 @@ def match(
     keep_patches: bool = False,
     memory: int = 512_000_000,
     on_share: OnShare = lambda *_: None,
-) -> dict[str, Matches]:
+) -> dict[str, list[Matches]]:
     """For each wanted patch of an image the most similar one of a painting (paper 3.3.2), in each of the layers.
 
     Args:
-        query: the image's features, with a halo of at least `patch_size // 2` cells.
-        wanted: layer -> bool (h, w), true where a match is looked for.
+        queries: features of each part of the image, with a halo of at least `patch_size // 2` cells.
+        wanted: layer -> of each part bool (h, w), true where a match is looked for.
         extractor: of the painting's features.
         painting: (H, W, 3).
         layers: in which to match, each by itself.
@@ -60,12 +60,17 @@ def match(
     radius = patch_size // 2
     _check_patch_fits(patch_size, painting.shape[:2], layers)
     matches = {
-        layer: Matches(query.with_halo(layer, radius), wanted[layer], patch_size, keep_patches) for layer in layers
+        layer: [
+            Matches(query.with_halo(layer, radius), where, patch_size, keep_patches)
+            for query, where in zip(queries, wanted[layer])
+        ]
+        for layer in layers
     }
     steps = 0
     for tile, tiles in painting_tiles(extractor, painting, halo=radius):
         for layer, found in matches.items():
-            found.search(tile.features[layer], tile.cells[layer][:2], memory)
+            for part in found:
+                part.search(tile.features[layer], tile.cells[layer][:2], memory)
             steps += 1
             on_share("matching", steps / (tiles * len(matches)))
     return matches
@@ -79,7 +84,15 @@ def _check_patch_fits(size: int, shape: tuple[int, int], layers: Sequence[str]) 
             raise InputError(f"Expected patches that fit into the style image's {sizes}. Received: patch_size {size}")
 
 
-def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within: Rectangle, layer: str) -> Pairs:
+def carry(
+    found: Matches,
+    at: Rectangle,
+    deepest: str,
+    mask: np.ndarray,
+    within: Rectangle,
+    layer: str,
+    fullest: float | None = None,
+) -> Pairs:
     """Take matches to a shallower layer: a cell goes to the same corner of the match of the deep cell that it lies in.
 
     Args:
@@ -89,6 +102,7 @@ def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within:
         mask: (h, w), the object's mask at `layer`; cells that lie in it by more than half are carried, or if the object
             is too thin for that, those that lie in it the most.
         within: the rectangle of features that the mask covers.
+        fullest: the mask's largest value, over all parts of the object; None: of this mask.
 
     Returns:
         Pairs of those cells whose deep cell was matched, in row-major order.
@@ -96,7 +110,8 @@ def carry(found: Matches, at: Rectangle, deepest: str, mask: np.ndarray, within:
     factor = stride(deepest) // stride(layer)
     places = np.full((*at.shape, 2), -1)
     places[found.wanted] = found.positions
-    cells = np.argwhere(mask > 0.5 if mask.max() > 0.5 else mask == mask.max())
+    fullest = mask.max() if fullest is None else fullest
+    cells = np.argwhere(mask > 0.5 if fullest > 0.5 else mask == fullest)
     row, column = (cells + (within.top, within.left)).T
     inside = (row // factor < at.bottom) & (column // factor < at.right)  # a pooling drops an odd last row or column
     cells, row, column = cells[inside], row[inside], column[inside]

@@ -2,14 +2,94 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
 
 from ..images.geometry import Rectangle
-from .architecture import Operation, reach
+from .architecture import Operation, operations_until, reach
 from .backend import Tensor, as_tensor, keras, ops
 from .features import Extractor, crop, to_network_input
+
+MOST_PARTS = 8  # each has a network of its own to build
+FINEST_GRID = 16  # pixels: what is nearer than that is one part
+
+
+def independent_parts(free: np.ndarray, layers: tuple[str, ...], halo: int = 0) -> list[Rectangle]:
+    """Rectangles that hold the free pixels, of which none can see another: what changes in one changes nothing there.
+
+    Args:
+        free: bool (H, W), not empty.
+        layers: whose features matter.
+        halo: cells around a part's that belong to what is compared at its border.
+    """
+    grid, parts = FINEST_GRID, _connected(free, FINEST_GRID)
+    while len(parts) > 8 * MOST_PARTS:
+        grid *= 2
+        parts = _connected(free, grid)
+    parts = _none_sees_another(parts, free.shape, layers, halo)
+    while len(parts) > MOST_PARTS:
+        pair = min(combinations(parts, 2), key=_added_area)
+        united = [part for part in parts if part not in pair] + [pair[0].around(pair[1])]
+        parts = _none_sees_another(united, free.shape, layers, halo)
+    return parts
+
+
+def _added_area(pair: tuple[Rectangle, Rectangle]) -> int:
+    """Pixels that belong to neither, but to both as one part."""
+    first, second = pair
+    return first.around(second).area - first.area - second.area
+
+
+def _connected(free: np.ndarray, grid: int) -> list[Rectangle]:
+    """The smallest rectangles around pixels that are connected on a grid of so many pixels."""
+    rows, columns = (-(-length // grid) for length in free.shape)
+    padded = np.zeros((rows * grid, columns * grid), bool)
+    padded[: free.shape[0], : free.shape[1]] = free
+    cells = padded.reshape(rows, grid, columns, grid)
+    in_rows, in_columns = np.any(cells, axis=3), np.any(cells, axis=1)  # (row, within, column), (row, column, within)
+    row, column = grid * np.arange(rows)[:, None], grid * np.arange(columns)
+    first = row + in_rows.argmax(axis=1), column + in_columns.argmax(axis=2)
+    last = row + grid - in_rows[:, ::-1].argmax(axis=1), column + grid - in_columns[:, :, ::-1].argmax(axis=2)
+    labels, count = ndimage.label(np.any(in_rows, axis=1), np.ones((3, 3)))
+    numbers = np.arange(1, count + 1)
+    sides = [ndimage.minimum(ends, labels, numbers) for ends in first]
+    sides += [ndimage.maximum(ends, labels, numbers) for ends in last]
+    return [Rectangle(*map(int, ends)) for ends in zip(*sides)]
+
+
+def _none_sees_another(
+    parts: list[Rectangle], shape: tuple[int, int], layers: tuple[str, ...], halo: int
+) -> list[Rectangle]:
+    """The parts, those that see each other united, until none does."""
+    while True:
+        reached = np.array([_reached(part, shape, layers) for part in parts])  # (parts, operations, 4)
+        near = reached + halo * np.array([-1, -1, 1, 1])
+        top_left = np.maximum(near[:, None, :, :2], reached[None, :, :, :2])
+        bottom_right = np.minimum(near[:, None, :, 2:], reached[None, :, :, 2:])
+        see = (top_left < bottom_right).all(axis=3).any(axis=2)
+        count, groups = connected_components(see)
+        if count == len(parts):
+            return parts
+        grouped = [[part for part, group in zip(parts, groups) if group == number] for number in range(count)]
+        parts = [reduce(Rectangle.around, group) for group in grouped]
+
+
+def _reached(part: Rectangle, shape: tuple[int, int], layers: tuple[str, ...]) -> list[Rectangle]:
+    """What changes with a part, of all that the operations put out."""
+    reached = []
+    for operation in operations_until(layers):
+        if operation.kind == "convolution":
+            part = part.grow(1).clip(shape)
+        else:
+            shape = (shape[0] // 2, shape[1] // 2)
+            part = part.shrink(2).clip(shape)
+        reached.append(part)
+    return reached
 
 
 class ActiveNetwork:

@@ -130,15 +130,17 @@ def load_weights(model: keras.Model, weights: Weights) -> None:
 
 def models_folder() -> Path:
     """Returns Keras's folder of downloaded weights, by its own rule: `$KERAS_HOME`, else `~/.keras`, else `/tmp`."""
-    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
-    return Path(os.environ.get("KERAS_HOME") or home / ".keras").expanduser() / "models"
+    if os.environ.get("KERAS_HOME"):
+        return Path(os.path.expanduser(os.environ["KERAS_HOME"])) / "models"
+    home = os.path.expanduser("~")  # which is "~" itself for a user without a home, as in some containers
+    return Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras" / "models"
 
 
 # Sources: each returns Weights, or raises OSError, ValueError or HTTPException with the reason in one line.
 
 
 def _from_file(file: str | Path, source: str) -> Weights:
-    path = Path(file).expanduser()
+    path = Path(os.path.expanduser(file))
     if not path.is_file():
         raise FileNotFoundError(f"Expected a file of VGG-19 weights ({source}). Received: {path}, which is not a file.")
     read_convolutions(path)

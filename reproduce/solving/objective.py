@@ -7,11 +7,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.geometry import Rectangle
-from ..images.masks import bounding_box
 from ..losses.normalization import NORMALIZATIONS
 from ..losses.terms import Sources, Term
 from ..matching.correspondence import OnShare
-from ..network.active import ActiveNetwork
+from ..network.active import ActiveNetwork, independent_parts
 from ..network.architecture import reach
 from ..network.backend import Tensor, keras, ops, value_and_gradient
 from ..network.features import Extractor, features_within, window_around
@@ -59,7 +58,7 @@ class Objective:
         on_share: told of the work on the targets.
 
     Attributes:
-        start: float64 (n,), the free pixels at the start, RGB one after the other.
+        start: float64 (n,), the free pixels at the start, row by row, RGB one after the other.
 
     Raises:
         InputError: nothing is free, a mask vanishes at the size of a layer's features, or a patch is larger than a
@@ -67,70 +66,103 @@ class Objective:
     """
 
     def __init__(self, problem: Problem, extractor: Extractor, settings: Settings, on_share: OnShare = lambda *_: None):
-        self._content = problem.content
-        self._pixels = bounding_box(problem.free)
-        free = problem.free[self._pixels.slices]
-        self._free = np.flatnonzero(np.repeat(free, 3))  # places in the flat patch: faster than a mask of pixels
-        self._patch = np.array(problem.content[self._pixels.slices], keras.config.floatx(), order="C")
-        self.start = problem.start[self._pixels.slices].ravel()[self._free].astype(np.float64)
-        cells = {layer: reach(self._pixels, problem.content.shape[:2], layer) for layer in settings.layers}
-        terms = self._terms(problem, free, cells, extractor, settings, on_share)
-        window = window_around(cells, problem.content.shape[:2])
-        pixels = self._pixels.shift(-window.top, -window.left)
-        network = ActiveNetwork(extractor, problem.content[window.slices], pixels)
+        if not problem.free.any():
+            raise InputError("Expected a mask that selects something. Received: an empty mask")
+        self._content, shape = problem.content, problem.content.shape[:2]
+        self._parts = parts = independent_parts(problem.free, settings.layers, settings.style.halo)
+        ends = np.cumsum([3 * part.area for part in parts])
+        # Of each part where its values are among those of all, and what they are brought back to.
+        self._places = places = [(slice(end - 3 * part.area, end), (*part.shape, 3)) for part, end in zip(parts, ends)]
+        self._free = _values_of(problem.free, parts)
+        self._values = self._of_parts(problem.content).astype(keras.config.floatx())
+        self.start = self._of_parts(problem.start)[self._free].astype(np.float64)
+        cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
+        terms = self._terms(problem, cells, extractor, settings, on_share)
+        networks = [_network(extractor, problem.content, *pair) for pair in zip(parts, cells)]
 
-        def evaluate(patch: Tensor) -> dict[str, Tensor]:
-            features = network(patch)
-            return {name: term(features, patch) for name, term in terms.items()}
+        def evaluate(values: Tensor) -> dict[str, Tensor]:
+            pixels = [ops.reshape(values[at], shape) for at, shape in places]
+            outputs = [network(patch) for network, patch in zip(networks, pixels)]
+            features = {layer: _joined([output[layer] for output in outputs]) for layer in settings.layers}
+            return {name: term(features, pixels) for name, term in terms.items()}
 
-        self._evaluate = value_and_gradient(evaluate, self._patch.shape)
+        self._evaluate = value_and_gradient(evaluate, self._values.shape)
 
     def _terms(
         self,
         problem: Problem,
-        free: np.ndarray,
-        cells: dict[str, Rectangle],
+        cells: list[dict[str, Rectangle]],
         extractor: Extractor,
         settings: Settings,
         on_share: OnShare,
     ) -> dict[str, Term]:
         """Every summand of the loss, by the name that reports call it."""
         normalization, halo = NORMALIZATIONS[settings.weighing.normalization], settings.style.halo
-        content = query = features_within(extractor, problem.content, cells, halo)
+        content = queries = [features_within(extractor, problem.content, within, halo) for within in cells]
         if problem.query is not None:
-            query = features_within(extractor, problem.query, cells, halo)
+            queries = [features_within(extractor, problem.query, within, halo) for within in cells]
         masks, shape = _masks_within(problem.mask, cells, settings), problem.content.shape[:2]
         of_content = settings.content.terms(content, masks, shape, normalization)
         terms = {f"content {layer}": term for layer, term in of_content.items()}
         for number, style in enumerate(problem.styles, start=1):
             of_style = masks if style.mask is problem.mask else _masks_within(style.mask, cells, settings)
-            sources = Sources(style.image, of_style, query, extractor, normalization, settings.solver.seed, on_share)
+            sources = Sources(style.image, of_style, queries, extractor, normalization, settings.solver.seed, on_share)
             name = "style" if len(problem.styles) == 1 else f"style {number}"
             terms |= {f"{name} {layer}": term for layer, term in settings.style.terms(sources).items()}
         styles = [style.image for style in problem.styles]
-        return terms | settings.variation.terms(problem.content, styles, self._pixels, free, normalization)
+        return terms | settings.variation.terms(problem.content, styles, self._parts, problem.free, normalization)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
         """Loss, gradient (n,), and the weighted terms that the loss sums, at free pixels `x` (n,); all in float64."""
-        self._patch.ravel()[self._free] = x
-        tensors, gradient = self._evaluate(self._patch)
+        self._values[self._free] = x
+        tensors, gradient = self._evaluate(self._values)
         terms = {name: float(value) for name, value in tensors.items()}
-        return sum(terms.values()), ops.convert_to_numpy(gradient).ravel()[self._free].astype(np.float64), terms
+        return sum(terms.values()), ops.convert_to_numpy(gradient)[self._free].astype(np.float64), terms
 
     def image(self, x: np.ndarray) -> np.ndarray:
         """The working image (H, W, 3) with free pixels `x`, clipped to [0, 1]."""
+        values = self._of_parts(self._content)
+        values[self._free] = np.clip(x, 0, 1)
         image = self._content.copy()
-        patch = image[self._pixels.slices].ravel()
-        patch[self._free] = np.clip(x, 0, 1)
-        image[self._pixels.slices] = patch.reshape(*self._pixels.shape, 3)
+        for part, (at, shape) in zip(self._parts, self._places):
+            image[part.slices] = values[at].reshape(shape)
         return image
 
+    def _of_parts(self, image: np.ndarray) -> np.ndarray:
+        """The image's values within the parts, one part after the other: (n,)."""
+        return np.concatenate([image[part.slices].ravel() for part in self._parts])
 
-def _masks_within(mask: np.ndarray, cells: dict[str, Rectangle], settings: Settings) -> dict[str, np.ndarray]:
-    """The mask at each layer, within the cells that the free pixels reach."""
-    masks = masks_at_layers(mask, settings.layers, settings.mask.mask_mode)
-    masks = {layer: masks[layer][cells[layer].slices].astype(keras.config.floatx()) for layer in settings.layers}
-    for layer, at_layer in masks.items():
-        if not at_layer.any():
+
+def _values_of(free: np.ndarray, parts: list[Rectangle]) -> np.ndarray:
+    """Where the free pixels' values, row by row in the image, are among those of the parts, one after the other."""
+    in_image, in_parts, before = [], [], 0
+    for part in parts:
+        row, column = np.nonzero(free[part.slices])
+        in_image.append((row + part.top) * free.shape[1] + column + part.left)
+        in_parts.append(row * part.shape[1] + column + before)
+        before += part.area
+    pixels = np.concatenate(in_parts)[np.argsort(np.concatenate(in_image), kind="stable")]
+    return (3 * pixels[:, None] + np.arange(3)).ravel()
+
+
+def _network(extractor: Extractor, content: np.ndarray, part: Rectangle, cells: dict[str, Rectangle]) -> ActiveNetwork:
+    window = window_around(cells, content.shape[:2])
+    return ActiveNetwork(extractor, content[window.slices], part.shift(-window.top, -window.left))
+
+
+def _joined(features: list[Tensor]) -> Tensor:
+    """Features (h, w, C) of the parts as one (n, C)."""
+    rows = [ops.reshape(part, (-1, part.shape[-1])) for part in features]
+    return rows[0] if len(rows) == 1 else ops.concatenate(rows)
+
+
+def _masks_within(
+    mask: np.ndarray, cells: list[dict[str, Rectangle]], settings: Settings
+) -> dict[str, list[np.ndarray]]:
+    """The mask at each layer, within the cells that the free pixels of each part reach."""
+    masks, within = masks_at_layers(mask, settings.layers, settings.mask.mask_mode), {}
+    for layer in settings.layers:
+        within[layer] = [masks[layer][part[layer].slices].astype(keras.config.floatx()) for part in cells]
+        if not any(at_layer.any() for at_layer in within[layer]):
             raise InputError(f"Expected a mask that reaches the features of {layer}. Received: one too small for it")
-    return masks
+    return within

@@ -4,6 +4,7 @@ The model counts the code's own buffers and multiplications, layer by layer. How
 of them was fitted to measured runs; `python -m experiments benchmark` prints the predicted beside the measured.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..images.arrays import scaled_shape
@@ -12,6 +13,8 @@ from ..network.architecture import LAYERS, channels, field_of_view, operations_u
 from ..network.features import TILE_SIDE
 from ..settings import Settings
 from .run import stages
+
+Size = tuple[int, int]  # (height, width)
 
 
 class Work(NamedTuple):
@@ -71,27 +74,27 @@ OVERHEAD_SECONDS = 0.01
 
 
 class Extent(NamedTuple):
-    """How far a run of an application reaches, by what its cost goes: (height, width) in pixels of the input.
+    """How far a run of an application reaches, by what its cost goes.
 
     Attributes:
-        canvas: the image that came in.
-        worked: what of it is worked on.
-        free: of that, what may change; taken to be in its middle.
+        canvas: (height, width) of the image that came in.
+        worked: (height, width) of what of it is worked on.
+        parts: (height, width) worked at -> rectangles of it that change, none of which sees another.
         bytes_per_pixel: of the full-size images and masks that are held for each pixel of the canvas (fitted too).
     """
 
-    canvas: tuple[int, int]
-    worked: tuple[int, int]
-    free: tuple[float, float]
+    canvas: Size
+    worked: Size
+    parts: Callable[[Size], list[Rectangle]]
     bytes_per_pixel: float
 
 
 def estimate(extent: Extent, settings: Settings) -> Estimate:
     """Expect the cost of a run that reaches so far."""
     planned = stages(settings)
-    works = [_work_at(stage.scale, extent, settings) for stage in planned]
-    costs = [(stage.iterations, work.flops) for stage, (_, work) in zip(planned, works)]
-    shape, (_, activation_bytes) = works[-1]
+    works = [_work_at(scaled_shape(extent.worked, stage.scale), extent, settings) for stage in planned]
+    costs = [(stage.iterations, work.flops) for stage, work in zip(planned, works)]
+    shape, activation_bytes = scaled_shape(extent.worked, planned[-1].scale), works[-1].activation_bytes
     tile_pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
     features = sum(4 * channels(layer) / stride(layer) ** 2 for layer in settings.layers)
     forward_bytes = (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * features) * tile_pixels
@@ -100,12 +103,10 @@ def estimate(extent: Extent, settings: Settings) -> Estimate:
     return Estimate(memory, shape, costs)
 
 
-def _work_at(scale: float, extent: Extent, settings: Settings) -> tuple[tuple[int, int], Work]:
-    """The (height, width) worked at, and the work of an evaluation there."""
-    shape, (height, width) = scaled_shape(extent.worked, scale), scaled_shape(extent.free, scale)
-    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
-    pixels = Rectangle(top, left, top + height, left + width).clip(shape)
-    return shape, work(shape, pixels, settings.layers)
+def _work_at(shape: Size, extent: Extent, settings: Settings) -> Work:
+    """The work of an evaluation on an image of (height, width) `shape`: that of its parts."""
+    works = [work(shape, part, settings.layers) for part in extent.parts(shape)]
+    return Work(sum(part.flops for part in works), sum(part.activation_bytes for part in works))
 
 
 def _tile_side(length: int, settings: Settings) -> int:

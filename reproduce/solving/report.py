@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
-from ..files import write_atomically
+from ..errors import expect
+from ..files import write_together
+from ..images.files import encode_image
 from ..network import backend
 
 
@@ -33,6 +36,7 @@ class Report:
         loss: "initial" and "final" of the last stage, each a "total" and its "terms".
         stop_reason: SciPy's message, or what stopped it from outside.
         interrupted: true if it was stopped.
+        notices: what the user was told before the work.
         versions: of Python and packages.
         git: the commit of the project's checkout, and whether the package's code differs from it; None outside one.
         trace: of each evaluation its stage, loss, seconds since the stage began, and terms.
@@ -53,6 +57,7 @@ class Report:
     loss: dict[str, dict[str, Any]]
     stop_reason: str
     interrupted: bool
+    notices: list[str]
     versions: dict[str, str]
     git: dict[str, Any] | None
     trace: list[dict[str, float]]
@@ -92,10 +97,35 @@ def peak_memory() -> int:
         return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def write_report(output: Path, report: dict[str, Any]) -> None:
-    """Write a report as JSON beside an output image: OUT.png -> OUT.json."""
+def check_report_path(output: Path) -> Path:
+    """Where the report of an output image goes, OUT.png -> OUT.json, if nothing else is there.
+
+    Raises:
+        InputError: there is a folder, or a file that is no report.
+    """
+    path = output.with_suffix(".json")
+    expect(not path.is_dir(), "a place for the report", f"a folder: {path}")
+    is_report = not path.exists() or (path.is_file() and _is_report(path.read_bytes()))
+    expect(is_report, "a place for the report", f"a file that is no report, and is not replaced: {path}")
+    return path
+
+
+def _is_report(content: bytes) -> bool:
+    try:
+        there = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(there, dict) and {"application", "settings", "trace"} <= there.keys()
+
+
+def write_result(output: Path, image: np.ndarray, report: dict[str, Any]) -> None:
+    """Write an image and, as JSON beside it, its report: both or none.
+
+    Raises:
+        WriteError: they could not be written; what was there before still is.
+    """
     text = json.dumps(report, indent=1) + "\n"
-    write_atomically(output.with_suffix(".json"), lambda temporary: temporary.write_text(text))
+    write_together({output: encode_image(output, image), output.with_suffix(".json"): text.encode()})
 
 
 def commit() -> dict[str, Any] | None:

@@ -23,7 +23,10 @@ Shape = tuple[int, int]  # (height, width)
 
 @dataclass(frozen=True)
 class Result:
-    """An image, float32 (H, W, 3), RGB in [0, 1], of the input's size, and the report on how it came about."""
+    """An image, float32 (H, W, 3), RGB in [0, 1], of the input's size, and the report on how it came about.
+
+    Where the content of `stylize` had a fourth channel, how opaque it is, the image has that too.
+    """
 
     image: np.ndarray
     report: Report
@@ -34,6 +37,7 @@ class Progress:
     """Where a run is: `done` of `total` steps of a stage.
 
     While optimising, steps are iterations, `loss` is the value reached, `image()` makes the full-size result so far.
+    Before that, each `notice` of what a user should know comes by itself.
     """
 
     stage: str
@@ -41,6 +45,7 @@ class Progress:
     total: float
     loss: float | None = None
     image: Callable[[], np.ndarray] | None = None
+    notice: str = ""
 
 
 OnProgress = Callable[[Progress], None]
@@ -84,6 +89,7 @@ class Task:
         styles: images whose styles are wanted, each with how much the pixels count for it, (H, W).
         mask: (H, W), how much each pixel counts in the content loss; where it is above 0, pixels are free.
         finish: makes the result of the enlarged working image (H, W, 3); it may have another size.
+        notices: what the user should know before the work, a sentence each.
     """
 
     application: str
@@ -92,6 +98,7 @@ class Task:
     styles: tuple[Style, ...]
     mask: np.ndarray
     finish: Callable[[np.ndarray], np.ndarray]
+    notices: tuple[str, ...] = ()
 
 
 def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | None, on_progress: OnProgress) -> Result:
@@ -103,7 +110,8 @@ def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | No
     reset_peak_memory()
     began, network = time.perf_counter(), network or VGG19(find_weights())
     stop = Stop() if stop is None else stop  # one that is not set is false
-    inputs = {name: array_sha256(array) for name, array in task.inputs.items()}
+    for notice in task.notices:
+        on_progress(Progress("starting", 0.0, 1.0, notice=notice))
     extractor = network.extractor(settings.layers, settings.network.pooling)
     full = task.content.shape[:2]
     reached: np.ndarray | None = None
@@ -127,7 +135,7 @@ def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | No
     assert reached is not None  # there is always a stage
     result = task.finish(resize(reached, full))
     size = {"input": list(result.shape[1::-1]), "working": list(reached.shape[1::-1])}
-    return Result(result, _report(task.application, settings, inputs, network, size, outcomes, began))
+    return Result(result, _report(task, settings, network, size, outcomes, began))
 
 
 def _problem(task: Task, settings: Settings, shape: Shape, scale: float, reached: np.ndarray | None) -> Problem:
@@ -197,9 +205,8 @@ def _optimize(
 
 
 def _report(
-    application: str,
+    task: Task,
     settings: Settings,
-    inputs: dict[str, str],
     network: VGG19,
     size: dict[str, list[int]],
     outcomes: list[Outcome],
@@ -209,9 +216,9 @@ def _report(
     trace = [{"stage": number, **entry} for number, outcome in enumerate(outcomes) for entry in outcome.trace]
     last = outcomes[-1]  # losses of other stages have other targets, and cannot be compared
     return Report(
-        application=application,
+        application=task.application,
         settings=settings.as_dict(),
-        inputs=inputs,
+        inputs={name: array_sha256(array) for name, array in task.inputs.items()},
         weights=network.origin,
         size=size,
         iterations=sum(outcome.iterations for outcome in outcomes),
@@ -222,6 +229,7 @@ def _report(
         loss={"initial": _loss(last.trace[0]), "final": _loss(min(last.trace, key=lambda entry: entry["loss"]))},
         stop_reason=last.stop_reason,
         interrupted=last.interrupted,
+        notices=list(task.notices),
         versions=versions(),
         git=commit(),
         trace=trace,

@@ -1,0 +1,242 @@
+"""What each command does with its parsed options."""
+
+import argparse
+import re
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..applications.registry import APPLICATIONS, Application
+from ..errors import InputError, expect
+from ..files import WriteError, same_file, write_together
+from ..images.arrays import size_text
+from ..images.files import Picture, check_output, encode_image, mask_of, read_image, read_picture, write_image
+from ..images.masks import feather, select
+from ..images.regions import paste
+from ..network.backend import limit_gpu_memory, matrix_product_speed
+from ..network.features import VGG19
+from ..network.weights import find_weights
+from ..solving.plan import seconds_per_evaluation
+from ..solving.report import check_report_path, write_result
+from ..solving.run import Progress
+from ..stopping import Stopped, stop_on_signals
+from ..terminal import ProgressBar
+
+NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130  # exit codes; the last is Ctrl-C's
+FILES = ("image", "layer", "mask")  # kinds of inputs that are read from files
+
+
+def fail(message: str, code: int = USER_ERROR) -> int:
+    """One line that says what went wrong; returns the exit code."""
+    _say("reproduce: error: " + " ".join(message.split()))
+    return code
+
+
+def stopped(code: int = INTERRUPTED) -> int:
+    """One line that says that there is nothing; returns the exit code."""
+    _say("reproduce: stopped before there was a result: nothing was written")
+    return code
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, in words."""
+    return error.strerror or str(error)
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # a terminal that was closed, a full disk behind 2>FILE
+        print(line, file=sys.stderr)
+
+
+def run_application(options: argparse.Namespace) -> int:
+    """Read, check what can be checked before the work, run, write image and report."""
+    application: Application = options.application
+    output = check_output(options.output)
+    check_report_path(output)
+    expect(options.save_every >= 0, "--save-every of 0 or more", options.save_every)
+    settings = application.preset(options.preset, **_given(options, "setting_"))
+    values = _given(options, "input_")
+    files = [entry for entry in application.inputs if entry.kind in FILES and entry.name in values]
+    show = _Show(options, output)
+    for entry in files:
+        _check_not_an_input(output, values[entry.name])
+        expect(not show.may_write(Path(values[entry.name])), "an input that --save-every leaves", values[entry.name])
+    pictures = {entry.name: read_picture(values[entry.name]) for entry in files}
+    _check_can_hold(output, pictures[files[0].name].color.shape[:2])
+    notices: list[str] = []
+    for entry in files:
+        values[entry.name], said = _value(pictures[entry.name], entry.kind, str(values[entry.name]))
+        notices += said
+    show.say(*notices)
+    limit_gpu_memory(options.gpu_memory)
+    network = options.network or _found_network(options, show)
+    with stop_on_signals() as stop:
+        try:
+            result = application.run(**values, settings=settings, network=network, stop=stop, on_progress=show)
+        except Stopped:
+            return stopped(stop.exit_code)
+        finally:
+            show.close()
+        report = {"preset": options.preset} | result.report.as_dict()
+        report |= {"inputs": {name: picture.sha256 for name, picture in pictures.items()}}
+        report |= {"notices": notices + report["notices"]}
+        written = _write(output, result.image, report)
+    loss = report["loss"]
+    show.say(f"{output}: {report['evaluations']} evaluations in {report['seconds']:.0f} s, loss "
+             f"{loss['initial']['total']:.4g} -> {loss['final']['total']:.4g} ({report['stop_reason']})")  # fmt: skip
+    if not written or show.failed:
+        return NOT_WRITTEN
+    return stop.exit_code if report["interrupted"] else 0
+
+
+def _value(picture: Picture, kind: str, name: str) -> tuple[Any, tuple[str, ...]]:
+    """What an application is given of a picture, and what was not taken as it stands."""
+    if kind == "mask":
+        return mask_of(picture, name)
+    return picture.layer if kind == "layer" else picture.over_white, picture.notices
+
+
+def _check_not_an_input(output: Path, *inputs: str) -> None:
+    for path in inputs:
+        expect(not same_file(output, Path(path)), "an output that is not an input", path)
+
+
+def _check_can_hold(output: Path, shape: tuple[int, int]) -> None:
+    """Raises InputError if the output's format has no images of (height, width) `shape`: before the work, not after."""
+    try:
+        for side in ((shape[0], 1), (1, shape[1])):  # it is a side that may be too long
+            encode_image(output, np.zeros(side, np.float32))
+    except InputError:
+        raise InputError(f"An image of {size_text(shape)} cannot be written as {output.suffix}: {output}") from None
+
+
+def _write(output: Path, image: Any, report: dict[str, Any]) -> bool:
+    """Write image and report; if the folder no longer takes them, into a temporary one, which is named."""
+    try:
+        write_result(output, image, report)
+        return True
+    except WriteError as error:
+        fail(f"{reason(error)}; {_rescue(output.name, image, report)}")
+        return False
+
+
+def _rescue(name: str, image: Any, report: dict[str, Any]) -> str:
+    """Write image and report into a new temporary folder; returns where they are, or why they are not."""
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="reproduce-"))
+        write_result(folder / name, image, report)
+        return f"the result is in {folder / name}"
+    except OSError as error:
+        if folder:
+            with suppress(OSError):
+                folder.rmdir()
+        return f"nor could a temporary folder take the result: {reason(error)}"
+
+
+def _found_network(options: argparse.Namespace, show: "_Show") -> VGG19:
+    weights = find_weights(options.weights, progress=show.say)
+    show.say(weights.notice)
+    return VGG19(weights)
+
+
+def _given(options: argparse.Namespace, prefix: str) -> dict[str, Any]:
+    """What was given of the options whose names begin so."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in vars(options).items()
+        if name.startswith(prefix) and value is not None
+    }
+
+
+def run_select(options: argparse.Namespace) -> int:
+    """Write the mask of what is selected."""
+    output = check_output(options.output)
+    _check_not_an_input(output, options.image)
+    mask = select(read_image(options.image), options.seed, options.tolerance, options.fill_holes)
+    write_image(output, feather(1 - mask if options.invert else mask, options.feather))
+    return 0
+
+
+def run_paste(options: argparse.Namespace) -> int:
+    """Write the composite and its mask."""
+    output, mask_output = check_output(options.output), check_output(options.mask_output)
+    for path in (output, mask_output):
+        _check_not_an_input(path, options.background, options.object, options.mask)
+    expect(not same_file(output, mask_output), "two output files", f"twice: {output}")
+    # In its own colours, without the white that shows through them where it is transparent: no fringe can come.
+    picture = read_picture(options.object)
+    is_its_own = same_file(Path(options.object), Path(options.mask))
+    mask, notices = mask_of(picture if is_its_own else read_picture(options.mask), options.mask)
+    composite, placed = paste(read_image(options.background), picture.color, mask, options.at, options.scale)
+    for notice in dict.fromkeys((*picture.notices, *notices)):
+        _say(notice)
+    write_together({path: encode_image(path, image) for path, image in ((output, composite), (mask_output, placed))})
+    return 0
+
+
+def run_plan(options: argparse.Namespace) -> int:
+    """Print what runs would take."""
+    objects, size, mask = options.object or [(300, 300)], options.size, None
+    if options.mask:
+        mask, notices = mask_of(read_picture(options.mask), options.mask)
+        for notice in notices:
+            _say(notice)
+        size = size or mask.shape
+        expect(size == mask.shape, f"a mask of {size_text(size)}", f"one of {size_text(mask.shape)}")
+    expect(size is not None, "--size WxH, or --mask FILE", "neither")
+    changes = {} if options.scale is None else {"scale": options.scale}
+    estimates = {
+        name: application.estimate(size, objects, application.preset(options.preset, **changes), mask)
+        for name, application in APPLICATIONS.items()
+    }
+    speed = matrix_product_speed()
+    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}")
+    for name, expected in estimates.items():
+        seconds = seconds_per_evaluation(expected.flops, speed)
+        print(f"{name:16}{size_text(expected.working_shape):>14}{expected.memory_bytes / 1e9:>11.2f} GB"
+              f"{seconds:>13.2f} s{expected.seconds(speed) / 60:>6.1f} min")  # fmt: skip
+    return 0
+
+
+class _Show:
+    """Progress on the terminal, notices, and the intermediate images of --save-every."""
+
+    def __init__(self, options: argparse.Namespace, output: Path):
+        self.save_every, self.output = options.save_every, output
+        self.bar, self.iterations, self.failed = ProgressBar(options.quiet), 0, False
+
+    def say(self, *messages: str) -> None:
+        with suppress(OSError):  # as `_say`
+            for message in messages:
+                self.bar.say(message)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.bar.close()
+
+    def may_write(self, path: Path) -> bool:
+        """Whether a file may be in the place of an intermediate image."""
+        path, name = path.resolve(), rf"{re.escape(self.output.stem)}_\d{{4,}}{re.escape(self.output.suffix)}"
+        return bool(self.save_every and path.parent == self.output.parent.resolve() and re.fullmatch(name, path.name))
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.notice:
+            self.say(progress.notice)
+            return
+        with suppress(OSError):
+            self.bar.show(progress.stage, progress.done, progress.total, progress.loss)
+        if progress.image is None:
+            return
+        self.iterations += 1  # of all stages; progress.done counts those of one
+        if self.save_every and self.iterations % self.save_every == 0:
+            path = self.output.with_name(f"{self.output.stem}_{self.iterations:04d}{self.output.suffix}")
+            try:
+                write_image(path, progress.image())
+            except OSError as error:  # the run goes on: its result is worth more
+                self.save_every, self.failed = 0, True
+                fail(f"{reason(error)}; no more intermediate images are written")

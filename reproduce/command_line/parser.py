@@ -1,0 +1,171 @@
+"""What can be typed: the commands and their options, made from the registry and the settings' fields."""
+
+import argparse
+import re
+from dataclasses import Field
+from typing import Any, NoReturn
+
+from ..applications.registry import APPLICATIONS, PRESETS, Application, Input
+from ..images.arrays import MINIMUM_SIDE
+from ..losses import STYLE_LOSSES
+from ..settings import leaves
+from .commands import fail, run_application, run_paste, run_plan, run_select
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **keywords: Any):
+        super().__init__(**keywords)
+        # So that -5,3 is taken for a point, not for an option.
+        self._negative_number_matcher = re.compile(r"-[.\d]")
+
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(fail(f"{message} (see {self.prog} --help)"))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="reproduce", description="Partial style transfer and painterly harmonisation.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    for application in APPLICATIONS.values():
+        _add_application(commands, application)
+
+    command = commands.add_parser("select", help="make a mask: all that is connected to a point and of its colour")
+    command.set_defaults(run=run_select)
+    command.add_argument("image", metavar="IMAGE")
+    command.add_argument("--seed", metavar="X,Y", type=_point, action="append", required=True,
+                         help="a point in pixels; give several to unite their selections")  # fmt: skip
+    command.add_argument("--tolerance", metavar="T", type=float, default=0.05,
+                         help="largest difference from the seed's colour per channel, 0 to 1")  # fmt: skip
+    command.add_argument("--fill-holes", action="store_true", help="also select what the selection encloses")
+    command.add_argument(
+        "--invert", action="store_true", help="select everything else: seeds in the backdrop of an object"
+    )
+    command.add_argument("--feather", metavar="SIGMA", type=float, default=0.0, help="soften the edge, pixels")
+    command.add_argument("-o", "--output", metavar="MASK.png", required=True)
+
+    command = commands.add_parser("paste", help="paste an object over a background, and make its mask")
+    command.set_defaults(run=run_paste)
+    command.add_argument("background", metavar="BACKGROUND")
+    command.add_argument("object", metavar="OBJECT", help="an image of the object")
+    command.add_argument("mask", metavar="MASK", help="white, or opaque, where OBJECT is the object; of OBJECT's size")
+    command.add_argument("--at", metavar="X,Y", type=_point, required=True,
+                         help="where in BACKGROUND the object's middle goes")  # fmt: skip
+    command.add_argument("--scale", metavar="S", type=float, default=1.0, help="of the object (default: 1)")
+    command.add_argument("-o", "--output", metavar="COMPOSITE.png", required=True)
+    command.add_argument("--mask-output", metavar="MASK2.png", required=True, help="the pasted object's mask")
+
+    command = commands.add_parser("plan", help="say what runs would take, before anything is run")
+    command.set_defaults(run=run_plan)
+    command.add_argument("--size", metavar="WxH", type=_size, help="of the input, pixels (or of --mask FILE)")
+    objects = command.add_mutually_exclusive_group()
+    objects.add_argument("--object", metavar="WxH", type=_size, action="append",
+                         help="of the object, or the region to restyle (default: 300x300); give several that lie "
+                              "far apart")  # fmt: skip
+    objects.add_argument("--mask", metavar="FILE", help="in place of that, the mask of the objects")
+    command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
+    command.add_argument("--scale", metavar="S", type=float, help="in place of the preset's")
+    return parser
+
+
+def _add_application(commands: Any, application: Application) -> None:
+    """A command: the application's inputs, what all share, and an option for each setting that has a meaning in it."""
+    text = application.help
+    command = commands.add_parser(application.name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(run=run_application, application=application)
+    for entry in application.inputs:
+        _add_input(command, entry)
+    command.add_argument("-o", "--output", metavar="OUT.png", required=True, help="the result; its report: OUT.json")
+    command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
+    command.add_argument("--weights", metavar="FILE", help="VGG-19 weights, .h5 (default: found or fetched)")
+    command.add_argument("--save-every", metavar="N", type=int, default=0, help="write OUT_000N.png every N iterations")
+    command.add_argument(
+        "--gpu-memory", metavar="GB", type=float, default=6.0, help="take no more of a GPU (default: 6)"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress, no notices")
+    _add_settings(command, application)
+
+
+def _add_input(command: argparse.ArgumentParser, entry: Input) -> None:
+    keywords: dict[str, Any] = {"metavar": entry.metavar, "help": entry.help}
+    if entry.kind == "corners":
+        keywords |= {"nargs": 4, "type": _point}
+    if entry.option:
+        name = "--" + entry.name.replace("_", "-")
+        command.add_argument(name, dest=f"input_{entry.name}", required=entry.required, **keywords)
+    else:
+        command.add_argument(f"input_{entry.name}", **keywords)
+
+
+def _add_settings(command: argparse.ArgumentParser, application: Application) -> None:
+    """An option for each setting, in groups; left out, the preset's value stays.
+
+    What has no meaning here is understood all the same, so that the error can say where it has one.
+    """
+    defaults = application.preset("paper").as_dict()
+    groups: dict[str, Any] = {}
+    for group, leaf, losses in leaves():
+        if group not in groups:
+            groups[group] = command.add_argument_group(f"{group} (in brackets the value of 'paper')")
+            if group == "style":
+                keywords = {"choices": STYLE_LOSSES, "dest": "setting_style_loss"}
+                help = f"how styles are compared: {_kinds()} [{defaults['style_loss']}]".replace("%", "%%")
+                groups[group].add_argument("--style-loss", help=help, **keywords)
+        hidden = leaf.metadata["only"] and application.name not in leaf.metadata["only"]
+        default = defaults.get(leaf.name, leaf.default)
+        _add_setting(groups[group], leaf, default, _help(leaf, default, losses, bool(hidden)))
+
+
+def _kinds() -> str:
+    """What each style loss is, in the words of its docstring's first line."""
+    return "; ".join(f"{name}: {_first_line(kind)}" for name, kind in STYLE_LOSSES.items())
+
+
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or kind.__name__).strip().splitlines()[0].rstrip(".")
+
+
+def _help(leaf: Field, default: Any, losses: tuple[str, ...], hidden: bool) -> str:
+    if hidden:
+        return argparse.SUPPRESS
+    shown = ",".join(default) if isinstance(default, tuple) else default
+    whose = "" if len(losses) in (0, len(STYLE_LOSSES)) else f"{', '.join(losses)}: "
+    return f"{whose}{leaf.metadata['help']} [{shown}]".replace("%", "%%")
+
+
+def _add_setting(group: Any, leaf: Field, default: Any, help: str) -> None:
+    kind = type(leaf.default)
+    keywords: dict[str, Any] = {"default": None, "dest": f"setting_{leaf.name}", "help": help}
+    if kind is bool:
+        keywords["action"] = argparse.BooleanOptionalAction
+    elif kind is tuple:
+        keywords |= {"type": listed, "metavar": "A,B,..."}
+    elif leaf.metadata["choices"]:
+        keywords["choices"] = leaf.metadata["choices"]
+    else:
+        keywords |= {"type": kind, "metavar": "N" if kind is int else "X"}
+    group.add_argument("--" + leaf.name.replace("_", "-"), **keywords)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(height, width) of a size written WxH."""
+    try:
+        width, height = map(int, text.lower().split("x"))
+        if min(width, height) < MINIMUM_SIDE:
+            raise ValueError
+    except ValueError:
+        message = f"expected a size WxH of at least {MINIMUM_SIDE} pixels each, received {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+    return height, width
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names in a list A,B,..."""
+    return tuple(filter(None, text.split(",")))
+
+
+def _point(text: str) -> tuple[float, float]:
+    """A point written x,y."""
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a point x,y in pixels, received {text!r}") from None
+    return x, y
