@@ -50,7 +50,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms, ImageFile
 
 from reproduce.errors import InputError
-from reproduce.images.files import FORMATS, mask_of, read_image, read_picture
+from reproduce.images.decoding import FORMATS
+from reproduce.images.files import mask_of, read_image, read_picture
 
 H, W = 40, 56
 rows, columns = np.mgrid[:H, :W] / np.array([H - 1, W - 1]).reshape(2, 1, 1)
