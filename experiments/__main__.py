@@ -8,8 +8,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
+while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+    pass
+os.close(descriptor)
+sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
 
-from .command_line import main
+from .command_line import main  # noqa: E402
 
 __all__ = ["main"]
 

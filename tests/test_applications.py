@@ -278,14 +278,13 @@ UNTOUCHED = change(QUICK, iterations=0, start="content", scale=1.0, style_weight
 def test_thin_lines_do_not_fade(width, changes):
     """All of them is in the result, whatever their ends are softened by."""
     background, composite = blobs((67, 90), 0), blobs((67, 90), 1)
-    for across in (slice(None), slice(20, 60)):
-        mask = np.zeros((67, 90), np.float32)
-        mask[30 : 30 + width, across] = 1
-        result = harmonize(background, composite, mask, change(UNTOUCHED, **changes)).image
-        np.testing.assert_allclose(result[mask > 0], composite[mask > 0], atol=1e-6)
-        np.testing.assert_array_equal(to_bytes(result)[mask > 0], to_bytes(composite)[mask > 0])
-        outside = ~around(mask, 12)
-        np.testing.assert_array_equal(result[outside], background[outside])
+    mask = np.zeros((67, 90), np.float32)
+    mask[10 : 10 + width] = mask[45 : 45 + width, 20:60] = 1
+    result = harmonize(background, composite, mask, change(UNTOUCHED, **changes)).image
+    np.testing.assert_allclose(result[mask > 0], composite[mask > 0], atol=1e-6)
+    np.testing.assert_array_equal(to_bytes(result)[mask > 0], to_bytes(composite)[mask > 0])
+    outside = ~around(mask, 12)
+    np.testing.assert_array_equal(result[outside], background[outside])
 
 
 def test_the_blend_is_the_feathered_mask_but_never_below_the_mask():
@@ -780,16 +779,14 @@ def grey(shape, seed):
 def grey_runs(content, style):
     """Each application with what it takes of two images, and as much polish as there is."""
     mask, composite = disc((67, 90), (30, 41), 12), content[::-1]
-    polished = {"smooth_colors": 3, "recolor": True, "coarse_to_fine": 1, "scale": 1.0}
+    polished = {"smooth_colors": 3, "recolor": True, "coarse_to_fine": 1, "scale": 1.0, "strength": 0.9}
     return {
         "stylize": lambda: stylize(content, style, QUICK_BASE),
         "stylize, polished": lambda: stylize(content, style, change(QUICK_BASE, **polished)),
-        "stylize, half": lambda: stylize(content, style, change(QUICK_BASE, strength=0.5)),
         "restyle-region": lambda: restyle_region(content, style, CORNERS, QUICK_BASE),
         "restyle-region, all": lambda: restyle_region(content, style, CORNERS, QUICK_BASE, background_style=style),
         "harmonize": lambda: harmonize(style, composite, mask, QUICK),
         "harmonize, polished": lambda: harmonize(style, composite, mask, change(QUICK, match_grain=True, **polished)),
-        "harmonize, half": lambda: harmonize(style, composite, mask, change(QUICK, match_grain=True, strength=0.5)),
     }
 
 
@@ -800,7 +797,7 @@ def test_grey_inputs_give_a_grey_result(name):
     assert any("no colours" in notice for notice in result.report.notices)
 
 
-@pytest.mark.parametrize("name", ["stylize", "restyle-region", "harmonize", "harmonize, polished"])
+@pytest.mark.parametrize("name", ["stylize", "harmonize, polished"])
 @pytest.mark.parametrize("which", ["content", "style"])
 def test_a_grey_input_with_another_in_colour_gives_colours(name, which):
     made = (grey, blobs) if which == "style" else (blobs, grey)

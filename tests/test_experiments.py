@@ -497,6 +497,19 @@ def test_both_programs_set_the_same_for_their_process():
     assert settings[0] == settings[1] and len(settings[0]) == 4
 
 
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_files(closed, folder, tmp_path):
+    """What is said must not go into the next file that is opened, nor end the program."""
+    places = f"--materials {folder} --output {tmp_path}/made --cache {tmp_path}/cache"
+    command = f"{sys.executable} -m experiments figure_5 {places} --cases three {closed}"
+    process = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stdout == "" and ("Expected cases of" in process.stderr) == ("2>&-" not in closed)
+    listing = ["sh", "-c", f"{sys.executable} -m experiments --list {closed}"]
+    process = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0 and process.stderr == "" and (process.stdout == "") == (" >&-" in f" {closed}")
+
+
 def test_the_program_runs_in_a_process_of_its_own():
     code = "import os, experiments.__main__; print(os.environ['OPENBLAS_NUM_THREADS'])"
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}

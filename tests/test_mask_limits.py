@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reproduce import InputError
-from reproduce.images.masks import check_mask, read_levels
+from reproduce.images.masks import check_mask, lightness, read_levels
 
 HALF = np.nextafter(np.float32(0.5), np.float32(0))  # the largest number below
 
@@ -44,3 +44,31 @@ def test_few_values_beyond_the_two_levels_are_none_of_the_mask_many_are_a_doubt(
     expected = square(1.0, 0.0)
     assert (mask != expected).sum() <= count
     assert np.abs(mask - expected).max() <= (0 if abs(beyond - 120) > 60 else 2 / 120 + 1e-6)
+
+
+@pytest.mark.parametrize(("height", "taken"), [(8, True), (9, False)])
+@pytest.mark.parametrize("side", ["top", "middle", "bottom"])
+def test_a_third_level_is_a_label_where_a_square_of_nine_pixels_fits(height, taken, side):
+    """Thinner it is the edge of something, at the border of the image as in the middle."""
+    values = square(1.0, 0.0, (60, 50))
+    top = {"top": 0, "middle": 40, "bottom": 60 - height}[side]
+    values[top : top + height, 14:34] = 0.5
+    if taken:
+        mask, said = read_levels(values, "mask.png")
+        np.testing.assert_array_equal(mask, values)
+        assert said == ""
+    else:
+        with pytest.raises(InputError, match=r"levels 0, 127\.5, 255"):
+            read_levels(values, "mask.png")
+
+
+def test_a_small_object_in_one_colour_on_a_noisy_black(random):
+    """Most of what is not quite black is noise: it does not say what colour the object is of."""
+    color = random.integers(0, 9, (60, 60, 3))
+    color[20:32, 24:40] = (20, 200, 90)
+    light, said = lightness(color / np.float32(255), "mask.png")
+    np.testing.assert_allclose(light, color.max(axis=-1) / 255, atol=1e-6)
+    assert said == "mask.png: what is not black is taken for inside"
+    color[40:52, 24:40] = (200, 20, 90)
+    with pytest.raises(InputError, match=r"in one colour on black\. Received: other colours: mask\.png"):
+        lightness(color / np.float32(255), "mask.png")

@@ -1,7 +1,9 @@
 """Where users run the program: without a home, from any folder, with pipes, with streams that are closed or full."""
 
 import contextlib
+import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -16,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_command_line import HARMONIZE, HEIGHT, WIDTH, run, typed, with_images
+from test_command_line import HARMONIZE, HEIGHT, WIDTH, pressing, run, typed, with_images
 
 from reproduce import read_image
 
@@ -189,6 +191,19 @@ def test_short_commands_with_closed_streams(folder, redirections):
     assert (process.stdout, process.stderr) == (b"", expected)
 
 
+@POSIX
+@pytest.mark.parametrize("redirections", ["<&- >&- 2>&-", ">&-", "2>&-"])
+def test_no_file_takes_the_place_of_a_stream_that_was_closed(redirections):
+    """What native code writes past Python would go into it."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "import os, reproduce.__main__\n"
+        "sys.exit(os.open(os.devnull, os.O_RDONLY))"
+    )
+    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-c", code]
+    assert subprocess.run(command, stdin=subprocess.DEVNULL).returncode > 2
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_log_on_a_full_disk_stops_no_run(folder, monkeypatch):
     """2>LOG, say, on the disk that the results are not on."""
@@ -202,6 +217,26 @@ def test_a_log_on_a_full_disk_stops_no_run(folder, monkeypatch):
             log.close()
     process = through_a_shell(folder, "2>/dev/full", *SELECT, "--tolerance", "2")
     assert process.returncode == 2
+
+
+class Log(io.StringIO):
+    """A stream whose disk may fill up."""
+
+    full = False
+
+    def write(self, text):
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_disk_that_fills_up_under_the_log_stops_no_run(folder, monkeypatch):
+    log = Log()
+    monkeypatch.setattr(sys, "stderr", log)
+    pressing(monkeypatch, 1, lambda: setattr(log, "full", True))
+    assert run(folder, *HARMONIZE, "-o", "OUT", *SHORT) == 0
+    assert_result(folder)
+    assert "is free to change" in log.getvalue() and "2/2" not in log.getvalue()
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals")
