@@ -1,9 +1,12 @@
 """Masks at the limits of what counts as one: half full, half empty, and a few values beyond its two levels."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
 from reproduce import InputError
+from reproduce.images.files import Picture, mask_of
 from reproduce.images.masks import check_mask, lightness, read_levels
 
 HALF = np.nextafter(np.float32(0.5), np.float32(0))  # the largest number below
@@ -72,3 +75,22 @@ def test_a_small_object_in_one_colour_on_a_noisy_black(random):
     color[40:52, 24:40] = (200, 20, 90)
     with pytest.raises(InputError, match=r"in one colour on black\. Received: other colours: mask\.png"):
         lightness(color / np.float32(255), "mask.png")
+
+
+@pytest.mark.parametrize(
+    ("most", "least", "is_the_mask"), [(1.0, 0.0, True), (0.5, 0.0, True), (HALF, 0.0, False), (1.0, HALF, True),
+                                       (1.0, 0.5, False)]
+)  # fmt: skip
+def test_transparency_is_the_mask_where_some_is_mostly_opaque_and_some_mostly_not(most, least, is_the_mask):
+    """Half is mostly opaque. Where it is not the mask, what is light is: here the other half of the picture."""
+    alpha, light = square(most, least), 1 - square(1.0, 0.0)
+    picture = Picture(np.repeat(light[..., None], 3, axis=2), alpha, "0" * 64, ("mask.png: a notice",))
+    mask, said = mask_of(picture, "mask.png")
+    np.testing.assert_array_equal(mask, alpha if is_the_mask else light)
+    assert said == ("mask.png: a notice",)
+
+
+def test_a_picture_cannot_be_changed():
+    picture = Picture(np.zeros((16, 16, 3), np.float32), None, "0" * 64)
+    with pytest.raises(FrozenInstanceError):
+        picture.alpha = np.ones((16, 16), np.float32)

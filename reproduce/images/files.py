@@ -16,7 +16,7 @@ from .arrays import as_float32, over, size_text, to_bytes, to_shares
 from .decoding import decode
 from .masks import lightness, read_levels, without_noise
 
-OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")  # what keeps 8 bits of colour or grey at any size
+OUTPUT_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")  # what keeps 8 bits of colour or grey
 TRANSPARENT_SUFFIXES = (".png", ".tif", ".tiff")
 
 
