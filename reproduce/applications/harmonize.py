@@ -55,8 +55,9 @@ def harmonize(
         # So the report says what was used.
         settings = change(settings, content_weight=weight, adapt_content=False)
     polish = settings.polish
+    soft = feather(mask, settings.mask.feather)
     # Never below the mask: lines of a few pixels would fade. What lies around is optimised anyway.
-    alpha = np.maximum(feather(mask, settings.mask.feather), mask)
+    alpha = np.maximum(soft, mask)
     loose = feather(grow(mask, settings.mask.grow), settings.mask.feather)
     content = np.where(loose[..., None] > 0, composite, background)
     naive = np.where(alpha[..., None] > 0, composite, background)
@@ -64,7 +65,7 @@ def harmonize(
 
     def finish(image: np.ndarray) -> np.ndarray:
         image = to_grey(image) if grey else smooth_colors(image, polish.smooth_colors)
-        image = match_grain(image, background, alpha > 0.99, loose == 0) if polish.match_grain else image
+        image = match_grain(image, background, soft > 0.99, loose == 0) if polish.match_grain else image
         image = to_grey(image) if grey else image  # grain is matched in Lab, whose rounding has colours
         return weaken(blend(image, background, alpha), naive, polish.strength)
 
