@@ -1,9 +1,12 @@
 """What the losses tell of their work, and the limits of their settings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from reproduce import VGG19, InputError, change
+from reproduce.losses import sliced
 from reproduce.matching.patches import Matches
 from reproduce.presets import PAPER
 from reproduce.solving.objective import Objective, Problem, Style
@@ -66,3 +69,25 @@ def test_matching_has_the_memory_of_the_settings_in_megabytes(style_loss, monkey
     settings = change(PAPER, style_loss=style_loss, style_layers=LAYERS, content_layers=LAYERS[:1], matching_memory=64)
     Objective(problem(), EXTRACTOR, settings)
     assert set(given) == {64_000_000}
+
+
+def test_a_thin_part_beside_a_full_one_is_left_out_of_the_sliced_distance(monkeypatch):
+    """Its cells lie in the mask by less than half; alone it would be compared by those that do so the most."""
+    thin, full = np.zeros((48, 256), np.float32), np.zeros((48, 256), np.float32)
+    full[16:32, 16:40], thin[8:40, 216] = 1, 1
+    asked, term = [], sliced._term
+
+    def remember(layer, cells, *arguments):
+        asked.append((layer, len(cells)))
+        return term(layer, cells, *arguments)
+
+    monkeypatch.setattr(sliced, "_term", remember)
+    settings = change(PAPER, style_loss="sliced", style_layers=LAYERS, content_layers=LAYERS[:1], mask_mode="area")
+    whole, cells = problem((48, 256)), {}
+    for name, mask in (("full", full), ("thin", thin), ("both", full + thin)):
+        asked.clear()
+        style = Style(whole.styles[0].image, mask)
+        Objective(replace(whole, styles=(style,), mask=mask, free=mask > 0), EXTRACTOR, settings)
+        cells[name] = dict(asked)
+    assert cells["both"] == cells["full"]
+    assert all(cells["thin"][layer] > 0 for layer in LAYERS)

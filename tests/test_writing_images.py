@@ -85,3 +85,29 @@ def test_an_end_in_the_middle_leaves_what_was_there(tmp_path, save, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             save(path, AFTER)
     assert contents(tmp_path) == old
+
+
+MAGIC = {
+    ".png": b"\x89PNG\r\n\x1a\n",
+    ".jpg": b"\xff\xd8\xff",
+    ".jpeg": b"\xff\xd8\xff",
+    ".tif": b"II*\0",
+    ".tiff": b"II*\0",
+    ".bmp": b"BM",
+}
+
+
+@suffixes
+@pytest.mark.parametrize("capital", [False, True])
+@pytest.mark.parametrize("channels", [0, 3, 4])
+def test_the_format_is_that_of_the_suffix(tmp_path, suffix, channels, capital):
+    image = np.full((200, 300, channels) if channels else (200, 300), 0.5, np.float32)
+    path = tmp_path / f"out{suffix.upper() if capital else suffix}"
+    write_image(path, image)
+    content = path.read_bytes()
+    assert content.startswith(MAGIC[suffix])
+    assert suffix == ".bmp" or len(content) < 0.2 * image.size  # compressed
+
+
+def test_every_format_that_is_written_is_known_by_its_first_bytes():
+    assert set(MAGIC) == set(OUTPUT_SUFFIXES)
