@@ -6,7 +6,7 @@ import numpy as np
 
 from reproduce import metrics
 from reproduce.images.arrays import to_bytes
-from reproduce.images.masks import feather, grow
+from reproduce.images.masks import loosen
 from reproduce.network.features import VGG19
 from reproduce.presets import PAPER
 
@@ -15,7 +15,7 @@ from .materials.cases import Case
 
 def judgement(case: Case, network: VGG19) -> Callable[[np.ndarray], dict[str, float]]:
     """A function image -> its measures, against the case's painting, naive composite and published results."""
-    grown = feather(grow(case.mask, PAPER.mask.grow), PAPER.mask.feather)
+    grown = loosen(case.mask, PAPER.mask.grow, PAPER.mask.feather)
     painting, naive = _as_file(case.background), _as_file(case.composite)
     extractor = network.extractor(metrics.LAYERS)
     judge = metrics.Judge(painting, naive, case.mask, grown, extractor, references=case.published)

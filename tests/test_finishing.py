@@ -83,14 +83,19 @@ def grainy(random, hidden, around):
     return grey(50 + np.where(object_mask() > 0, hidden, around) * random.normal(0, 1, SHAPE))
 
 
+def without_and_with_grain(painting, composite, mask):
+    """What harmonize gives without and with `match_grain`, of an object without margin."""
+    settings = change(AS_PASTED, feather=0.0, grow=0)
+    return [
+        harmonize(painting, composite, mask, change(settings, match_grain=wanted), network=NETWORK).image
+        for wanted in (False, True)
+    ]
+
+
 def test_harmonize_raises_an_object_s_grain_to_the_painting_s_around_it(random):
     painting, mask = grainy(random, 0.0, 1.5), object_mask()
     composite = np.where(mask[..., None] > 0, grey(50 + random.normal(0, 1, SHAPE)), painting)
-    settings = change(AS_PASTED, feather=0.0, grow=0)
-    plain, matched = (
-        harmonize(painting, composite, mask, change(settings, match_grain=wanted), network=NETWORK).image
-        for wanted in (False, True)
-    )
+    plain, matched = without_and_with_grain(painting, composite, mask)
     deep_inside, around = np.zeros(SHAPE, bool), mask == 0
     deep_inside[18:46, 26:70] = True
     wanted = strength(painting, around)
@@ -102,11 +107,7 @@ def test_harmonize_raises_an_object_s_grain_to_the_painting_s_around_it(random):
 def test_harmonize_does_not_take_what_the_object_hides_for_the_painting_s_grain(random):
     painting, mask = grainy(random, 6.0, 0.0), object_mask()
     composite = np.where(mask[..., None] > 0, grey(50 + random.normal(0, 0.5, SHAPE)), painting)
-    settings = change(AS_PASTED, feather=0.0, grow=0)
-    plain, matched = (
-        harmonize(painting, composite, mask, change(settings, match_grain=wanted), network=NETWORK).image
-        for wanted in (False, True)
-    )
+    plain, matched = without_and_with_grain(painting, composite, mask)
     deep_inside = slice(18, 46), slice(26, 70)
     # A smooth painting with an outline around the object's place, which is all that is found outside.
     assert strength(matched, deep_inside) < 1.35 * strength(plain, deep_inside)

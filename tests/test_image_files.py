@@ -27,6 +27,7 @@ from files_by_hand import (
     ADOBE_RGB,
     DISPLAY_P3,
     SRGB,
+    UPRIGHT,
     bmp,
     cmyk_profile,
     exif,
@@ -67,16 +68,6 @@ RGBA8, RGBA16, LA8 = np.dstack([U8, A8]), np.dstack([U16, A16]), np.dstack([G8, 
 F32 = COLOR.astype(np.float32)
 EXACT = 1e-6
 LEVEL = 1.01 / 255
-UPRIGHT = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: np.rot90(a),
-}
 
 
 class File(NamedTuple):

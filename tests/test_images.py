@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from files_by_hand import UPRIGHT
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -37,17 +38,6 @@ HEIGHT, WIDTH = 20, 30
 BYTES = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4), np.uint8)  # RGBA
 COLOR, ALPHA = BYTES[..., :3] / 255, BYTES[..., 3] / 255
 EPSILON = 1e-6
-# EXIF orientation -> how the stored pixels have to be turned to stand upright (EXIF 2.3, tag 0x0112).
-UPRIGHT = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: np.rot90(a),
-}
 
 
 @pytest.fixture

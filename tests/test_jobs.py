@@ -1,6 +1,5 @@
 """Jobs and their cache: what a key depends on, and that only whole results count. The network here is small."""
 
-import contextlib
 import json
 import pickle
 from dataclasses import replace
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import no_file_longer_than
 
 from experiments import jobs
 from experiments.jobs import NOT_METHOD, PACKAGE, Cache, Job, Runs, by_stage, method_files, method_hash
@@ -420,18 +420,6 @@ def test_an_end_between_image_and_report_leaves_neither(tmp_path, result, monkey
         with pytest.raises(error):
             cache.keep(make_job(), result)
     assert not list(tmp_path.iterdir()) and not cache.has(make_job())
-
-
-@contextlib.contextmanager
-def no_file_longer_than(length):
-    """What a full disk does, without filling one."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["new", "in place of a damaged one"])

@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from full_disk import no_file_longer_than
 
 from reproduce import read_image, write_image
 from reproduce.files import WriteError
@@ -19,18 +20,6 @@ def save_image(path, image):
 
 def save_with_report(path, image):
     write_result(path, image, {"loss": float(image.mean())})
-
-
-@contextlib.contextmanager
-def no_file_longer_than(length):
-    """What a full disk does, without filling one."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def contents(folder):

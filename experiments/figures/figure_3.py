@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from reproduce.images.arrays import resize
-from reproduce.images.masks import feather, grow
+from reproduce.images.masks import loosen
 from reproduce.network.mask_pyramid import masks_at_layers
 
 from .. import methods
@@ -24,7 +24,7 @@ def draw(request: Request, runs: Runs) -> None:
     result = methods.PAPER.result(request, runs, case)
     extractor = request.network.extractor(settings.layers, settings.network.pooling)
     shape = working_shape(result.report)
-    loose = feather(grow(case.mask, settings.mask.grow), settings.mask.feather)
+    loose = loosen(case.mask, settings.mask.grow, settings.mask.feather)
     masks = masks_at_layers(resize(loose, shape), settings.layers, settings.mask.mask_mode)
     images = {"painting": case.background, "pasted": case.composite, "output": result.image}
     rows = {layer: {"mask": masks[layer]} | maps for layer, maps in feature_maps(extractor, images, shape).items()}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..images.arrays import check_image, check_same_size, is_grey, to_grey
-from ..images.masks import check_mask, feather, grow
+from ..images.masks import check_mask, feather, loosen
 from ..images.polish import content_share, match_grain, smooth_colors
 from ..images.regions import blend
 from ..network.features import VGG19
@@ -58,7 +58,7 @@ def harmonize(
     soft = feather(mask, settings.mask.feather)
     # Never below the mask: lines of a few pixels would fade. What lies around is optimised anyway.
     alpha = np.maximum(soft, mask)
-    loose = feather(grow(mask, settings.mask.grow), settings.mask.feather)
+    loose = loosen(mask, settings.mask.grow, settings.mask.feather)
     content = np.where(loose[..., None] > 0, composite, background)
     naive = np.where(alpha[..., None] > 0, composite, background)
     grey = is_grey(background) and is_grey(composite)

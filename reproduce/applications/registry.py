@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError, expect
 from ..images.arrays import resize, scaled_shape
 from ..images.geometry import Rectangle
-from ..images.masks import bounding_box, feather, grow
+from ..images.masks import bounding_box, loosen
 from ..network.active import independent_parts
 from ..presets import GATYS, PAPER, PAPER_BASE, REFINED, REFINED_BASE
 from ..settings import Settings, change, leaves
@@ -100,11 +100,11 @@ def _whole(shape: Size) -> list[Rectangle]:
 def _extent_of_objects(size: Size, objects: Sequence[Size], mask: np.ndarray | None, settings: Settings) -> Extent:
     """Of objects with what is optimised around them."""
     margin = settings.mask.grow + 3 * settings.mask.feather
+    loose = None if mask is None else loosen(mask, settings.mask.grow, settings.mask.feather)
 
     def parts(shape: Size) -> list[Rectangle]:
-        if mask is not None:
-            loose = resize(feather(grow(mask, settings.mask.grow), settings.mask.feather), shape)
-            return independent_parts(loose > 0, settings.layers, settings.style.halo)
+        if loose is not None:
+            return independent_parts(resize(loose, shape) > 0, settings.layers, settings.style.halo)
         scale = shape[0] / size[0]
         grown = [scaled_shape([side + 2 * margin for side in sides], scale) for sides in objects]
         return [_in_the_middle(height, width, shape) for height, width in grown]

@@ -25,16 +25,7 @@ from .tiff import MULTIPLIED, UNSIGNED, WHITE_IS_0, Tiff, read_tags
 # What Pillow is trusted with; its other plug-ins start programs (EPS), or are of kinds that `kinds` knows.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "PPM", "JPEG2000", "TGA", "PCX", "ICO",
            "DDS", "SGI", "QOI")  # fmt: skip
-ORIENTATION = 0x0112  # EXIF's tag, and how each of its values is turned upright
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+ORIENTATION = 0x0112  # EXIF's tag
 Decoded = tuple[np.ndarray, np.ndarray | None]  # colours (H, W, 3) in [0, 1], alpha (H, W)
 _lock = Lock()
 
@@ -93,13 +84,13 @@ def _decode(content: bytes, path: Path) -> tuple[np.ndarray, np.ndarray | None, 
             return *decoded, notices
     opened = _open(content, path, notices)
     orientation = _orientation(opened, notices)
-    image = opened.transpose(TURNS[orientation]) if orientation in TURNS else opened
     profile = opened.info.get("icc_profile")
-    deeper = _deeper(content, image, orientation) if _may_be_deep(opened, content) else None
+    deeper = _deeper(content, opened, orientation) if _may_be_deep(opened, content) else None
     if deeper is not None:
         color, alpha = _in_srgb(deeper[0], profile, notices), deeper[1]
     else:
-        color, alpha = _pixels(image, profile, notices)
+        color, alpha = _pixels(opened, profile, notices)
+        color, alpha = _oriented(color, orientation), None if alpha is None else _oriented(alpha, orientation)
     if tiff is not None and not tiff.has_alpha:
         alpha = None
     if not profile and says_adobe_rgb(opened):
@@ -159,7 +150,7 @@ def _orientation(image: Image.Image, notices: list[str]) -> int:
     except Exception:  # whatever damaged bytes lead Pillow to
         notices.append("its EXIF data are damaged, and are ignored")
         return 1
-    return found if found in TURNS else 1
+    return found if found in range(1, 9) else 1
 
 
 def _pixels(image: Image.Image, profile: bytes | None, notices: list[str]) -> Decoded:
@@ -219,13 +210,14 @@ def _decode_deep_tiff(content: bytes, tiff: Tiff, path: Path, notices: list[str]
 
 
 def _deeper(content: bytes, image: Image.Image, orientation: int) -> Decoded | None:
-    """Colours and alpha with more than 8 bits, where OpenCV finds them and they are those that Pillow has in 8."""
+    """Colours and alpha with more than 8 bits, upright, where OpenCV finds those that Pillow has in 8."""
     if image.mode not in ("RGB", "RGBA"):
         return None
     stored = _opencv(content)
     if stored is None or stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[2] not in (3, 4):
         return None
-    shallow, key = np.asarray(image.convert("RGB")).astype(int), image.info.get("transparency")
+    shallow = _oriented(np.asarray(image.convert("RGB")).astype(int), orientation)
+    key = image.info.get("transparency")
     for turned in (stored, _oriented(stored, orientation)):
         color, alpha = turned[..., 2::-1], None
         if color.shape == shallow.shape and np.abs((color >> 8).astype(int) - shallow).max() <= 1:

@@ -73,6 +73,11 @@ def grow(mask: np.ndarray, radius: int) -> np.ndarray:
     return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
 
 
+def loosen(mask: np.ndarray, radius: int, sigma: float) -> np.ndarray:
+    """The mask with a margin, grown and then softened: where it is above 0, pixels are free to change (paper 3.3)."""
+    return feather(grow(mask, radius), sigma)
+
+
 def bounding_box(mask: np.ndarray) -> Rectangle:
     """The smallest rectangle that holds every pixel above 0.
 
