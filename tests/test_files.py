@@ -81,7 +81,7 @@ def test_several_threads_write_at_once(tmp_path, umask):
     """Each its own file, and all of them one file: no temporary file is another's."""
     umask(0o027)
     threads, rounds = 8, 10
-    together = Barrier(threads)
+    together = Barrier(threads, timeout=30)
 
     def work(number):
         for turn in range(rounds):
