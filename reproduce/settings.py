@@ -38,7 +38,8 @@ class Weighing(Options):
 
     normalization: str = option(
         "mean",
-        "means, as DPH (mean); sums, as equations 1 to 4 (sum); as Gatys; shares of what targets give (relative)",
+        "means, as DPH (mean); sums, as equations 1 to 4 (sum); as Gatys et al. 2016 (gatys); "
+        "as Keras's example (keras); shares of what targets give (relative)",
         choices=tuple(NORMALIZATIONS),
     )
 

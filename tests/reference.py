@@ -12,7 +12,7 @@ def content_loss(features, target, mask, positions, normalization):
     for index in np.ndindex(features.shape):
         difference = float(features[index]) - float(target[index])
         total += float(mask[index[:2]]) * difference * difference
-    return total / (positions * features.shape[2]) if normalization == "mean" else total / 2
+    return total / {"mean": positions * features.shape[2], "keras": 1}.get(normalization, 2)
 
 
 def gram_matrix(vectors, mask, normalization):
@@ -29,21 +29,21 @@ def gram_matrix(vectors, mask, normalization):
     return gram / weight if normalization == "gatys" else gram
 
 
-def gram_distance(gram, target, normalization):
+def gram_distance(gram, target, normalization, pixels=1):
     """Equation 3 of one layer: squared Frobenius distance, over its entries ("mean"), or over 4 C^2 ("gatys")."""
     channels = len(gram)
     total = sum((float(gram[index]) - float(target[index])) ** 2 for index in np.ndindex(gram.shape))
-    return total / {"sum": 1, "mean": channels**2, "gatys": 4 * channels**2}[normalization]
+    return total / {"sum": 1, "mean": channels**2, "gatys": 4 * channels**2, "keras": 36 * pixels**2}[normalization]
 
 
-def patch_gram_distance(patches, targets, mask, normalization):
+def patch_gram_distance(patches, targets, mask, normalization, pixels=1):
     """Equation 4 of one layer as printed: two C x C Gram matrices for each of the patches (n, d d, C)."""
     ones = np.ones(patches.shape[1])
     total = 0.0
     for patch, target, weight in zip(patches, targets, mask):
         grams = gram_matrix(patch, ones, normalization), gram_matrix(target, ones, normalization)
-        total += float(weight) * gram_distance(*grams, normalization)
-    return total if normalization == "sum" else total / float(np.sum(mask, dtype=np.float64))
+        total += float(weight) * gram_distance(*grams, normalization, pixels)
+    return total if normalization in ("sum", "keras") else total / float(np.sum(mask, dtype=np.float64))
 
 
 def total_variation(image, free, normalization):
@@ -54,7 +54,7 @@ def total_variation(image, free, normalization):
         for other in ((row + 1, column), (row, column + 1)):
             if other[0] < height and other[1] < width and (free[row, column] or free[other]):
                 total += float(np.sum((image[row, column].astype(np.float64) - image[other]) ** 2)) / 2
-    return total if normalization == "sum" else total / (float(np.sum(free, dtype=np.float64)) * channels)
+    return total if normalization in ("sum", "keras") else total / (float(np.sum(free, dtype=np.float64)) * channels)
 
 
 def patch_at(features, row, column, size):

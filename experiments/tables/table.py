@@ -16,7 +16,7 @@ from ..judging import judgement
 from ..methods import METHODS, Method
 from ..request import Request
 
-DEFAULT_METHODS = ("naive", "gatys", "paper", "paper_full", "refined", "first_pass", "final")
+DEFAULT_METHODS = tuple(name for name in METHODS if name != "base")
 COSTS = ("seconds", "evaluations", "peak_memory_bytes")
 PLOTTED = ("style", "content", "grain", "color_grain", "seam")
 
@@ -35,7 +35,7 @@ def draw(request: Request, runs: Runs) -> None:
     """Judge every method's result on every case."""
     rows = []
     for case in request.cases():
-        judge = judgement(case, request.network)
+        judge = judgement(case, request.network, request.alexnet)
         for method in _methods(request):
             if (result := method.result(request, runs, case)) is not None:
                 costs = {cost: result.report[cost] for cost in COSTS if cost in result.report}

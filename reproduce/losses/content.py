@@ -62,7 +62,8 @@ def _term(
 def content_loss(
     features: Tensor, target: Tensor, mask: Tensor, positions: int, normalization: Normalization
 ) -> Tensor:
-    """Equation 1, under the mask: sum m (F - T)^2 / 2; "mean": sum m (F - T)^2 / (positions C).
+    """Equation 1, under the mask: sum m (F - T)^2 / 2; "mean": sum m (F - T)^2 / (positions C);
+    "keras": sum m (F - T)^2.
 
     Args:
         features, target: (n, C) or (h, w, C).

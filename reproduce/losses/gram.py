@@ -60,14 +60,15 @@ def gram_matrix(features: Tensor, mask: Tensor, normalization: Normalization) ->
 
 
 def gram_distance(gram: Tensor, target: Tensor, normalization: Normalization) -> Tensor:
-    """Equation 3 for one layer: ||G - A||^2; "mean": over C^2 entries; "gatys": over 4 C^2, its equation 4.
+    """Equation 3 for one layer: ||G - A||^2; "mean": over C^2 entries; "gatys": over 4 C^2, its equation 4;
+    "keras": over 36 times the squared number of pixels of the whole image.
 
     "relative" is ||G - A||^2 / ||A||^2.
 
     Args:
         gram, target: (C, C), of the same normalisation.
-        normalization: its column `distance`.
+        normalization: its columns `distance` and `pixels`.
     """
     divide = normalization.distance
-    divisor = divide and divide(gram.shape[0])
+    divisor = divide and divide(gram.shape[0], normalization.pixels)
     return normalized(sum_of(ops.square(gram - target)), lambda: sum_of(ops.square(target)), divisor)

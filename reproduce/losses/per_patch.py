@@ -54,7 +54,7 @@ def patch_gram_distance(patches: Tensor, targets: Tensor, mask: Tensor, normaliz
     Args:
         patches, targets: (n, d d, C).
         mask: (n,), the weight m_p of each patch; its sum must not be 0.
-        normalization: its columns `gram`, `distance` and `average`.
+        normalization: its columns `gram`, `distance`, `pixels` and `average`.
     """
     positions, channels = patches.shape[1:]
     distances = _squared_products(patches, patches) - 2 * _squared_products(patches, targets)
@@ -62,7 +62,7 @@ def patch_gram_distance(patches: Tensor, targets: Tensor, mask: Tensor, normaliz
     divide, divisor = normalization.distance, None
     if divide:
         patches_weight = sum_of(weights) if normalization.average else 1
-        divisor = normalization.gram(positions, channels) ** 2 * divide(channels) * patches_weight
+        divisor = normalization.gram(positions, channels) ** 2 * divide(channels, normalization.pixels) * patches_weight
     return normalized(sum_of((distances + norms) * weights), lambda: sum_of(norms * weights), divisor)
 
 

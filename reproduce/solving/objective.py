@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.geometry import Rectangle
-from ..losses.normalization import NORMALIZATIONS
+from ..losses.normalization import normalization_of
 from ..losses.terms import Sources, Term
 from ..matching.correspondence import OnShare
 from ..network.active import ActiveNetwork, independent_parts
@@ -97,11 +97,12 @@ class Objective:
         on_share: OnShare,
     ) -> dict[str, Term]:
         """Every summand of the loss, by the name that reports call it."""
-        normalization, halo = NORMALIZATIONS[settings.weighing.normalization], settings.style.halo
+        shape, halo = problem.content.shape[:2], settings.style.halo
+        normalization = normalization_of(settings.weighing.normalization, shape)
         content = queries = [features_within(extractor, problem.content, within, halo) for within in cells]
         if problem.query is not None:
             queries = [features_within(extractor, problem.query, within, halo) for within in cells]
-        masks, shape = _masks_within(problem.mask, cells, settings), problem.content.shape[:2]
+        masks = _masks_within(problem.mask, cells, settings)
         of_content = settings.content.terms(content, masks, shape, normalization)
         terms = {f"content {layer}": term for layer, term in of_content.items()}
         for number, style in enumerate(problem.styles, start=1):
