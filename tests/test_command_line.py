@@ -201,7 +201,8 @@ def test_presets(folder, name):
 
 GIVEN = {
     "pooling": "average", "content_layers": ["block3_conv2"], "content_weight": 0.25,
-    "style_layers": ["block2_conv1", "block3_conv1"], "style_weight": 2.5, "patch_size": 1, "rematch_every": 1,
+    "style_layers": ["block2_conv1", "block3_conv1"], "layer_weights": [1.0, 0.5],
+    "style_weight": 2.5, "patch_size": 1, "rematch_every": 1,
     "matching_memory": 64, "match_once": True, "beyond_matches": 0.5, "tv_weight": 0.125, "normalization": "sum",
     "mask_mode": "max", "feather": 1.5, "grow": 3, "scale": 0.9, "style_scale": 0.75, "start": "noise",
     "adapt_content": True, "recolor": True, "smooth_colors": 2, "match_grain": True, "strength": 0.5,
@@ -220,7 +221,7 @@ def meaningful(application, style_loss):
 
 def as_option(name, value):
     """A setting as it is typed."""
-    words = [] if isinstance(value, bool) else [",".join(value) if isinstance(value, list) else str(value)]
+    words = [] if isinstance(value, bool) else [",".join(map(str, value)) if isinstance(value, list) else str(value)]
     return [("--no-" if value is False else "--") + name.replace("_", "-"), *words]
 
 

@@ -32,7 +32,7 @@ from reproduce.applications.registry import APPLICATIONS
 from reproduce.images.geometry import Rectangle
 from reproduce.network.features import Extractor
 from reproduce.network.weights import Weights
-from reproduce.presets import PAPER, REFINED
+from reproduce.presets import PAPER, PAPER_BASE, REFINED
 
 ROOT = Path(__file__).parents[1]
 NETWORK = VGG19(width=0.05)
@@ -211,7 +211,8 @@ def test_medians_by_hand():
 
 def test_every_ablation_has_its_preset_s_settings_among_its_own():
     for name, variants in ablation.ABLATIONS.items():
-        assert (REFINED if name == "refined" else PAPER) in variants.values(), name
+        preset = {"refined": REFINED, "base_normalization": PAPER_BASE}.get(name, PAPER)
+        assert preset in variants.values(), name
         assert len(set(map(str, variants.values()))) == len(variants) > 1
 
 

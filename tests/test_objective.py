@@ -100,6 +100,10 @@ CASES |= {
     )
 }
 CASES |= {
+    f"layer weights {normalization}": ("inside", {"layer_weights": (0.5, 2), "normalization": normalization})
+    for normalization in ("mean", "relative")
+}
+CASES |= {
     "the paper's layers": (
         "two parts",
         {"style_layers": PAPER.style.style_layers, "content_layers": ("block3_conv1", "block4_conv1")},
@@ -183,6 +187,9 @@ class Naive:
             for layer in style.style_layers if style.style_weight else ():
                 shared = self.normalization in ("gatys", "keras", "relative")
                 weight = style.style_weight / (len(style.style_layers) if shared else 1)
+                if style.layer_weights:  # a share of them all, where equal ones would each be 1 / layers
+                    own = style.layer_weights[style.style_layers.index(layer)]
+                    weight *= own / sum(style.layer_weights) * len(style.style_layers)
                 terms[f"{name} {layer}"] = weight * of_style.term(layer, features[layer])
         if self.settings.variation.tv_weight:
             terms["total variation"] = self.settings.variation.tv_weight * self.variation_term(image)

@@ -56,7 +56,7 @@ def test_gatys(application):
 def test_every_preset_serves_every_application_and_survives_json(name, application):
     settings = preset(name, application)
     again = json.loads(json.dumps(settings.as_dict()))
-    again |= {key: tuple(again[key]) for key in ("style_layers", "content_layers")}
+    again |= {key: tuple(again[key]) for key in ("style_layers", "layer_weights", "content_layers")}
     assert change(Settings(), **again) == settings
     assert change(REFINED, **again) == settings
 
@@ -299,6 +299,21 @@ def test_layers_that_are_not_vgg19s(name):
 def test_a_layer_twice(name):
     with pytest.raises(InputError, match=f"Expected each of {name} once"):
         change(Settings(), **{name: ("block4_conv1", "block4_conv1")})
+
+
+@pytest.mark.parametrize(
+    "weights, message",
+    [
+        ((1.0,), "layer_weights for each of the 3 style layers, or none"),
+        ((1, -1, 1), "layer_weights to be numbers of 0 or more"),
+        ((1, float("nan"), 1), "layer_weights to be numbers of 0 or more"),
+        (("1", "1", "1"), "layer_weights to be numbers of 0 or more"),
+        ((0, 0, 0), "a weight above 0 among layer_weights"),
+    ],
+)
+def test_layer_weights_that_are_none(weights, message):
+    with pytest.raises(InputError, match=f"Expected {message}"):
+        change(Settings(), layer_weights=weights)
 
 
 @pytest.mark.parametrize("nothing", [

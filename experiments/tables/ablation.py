@@ -15,15 +15,17 @@ from ..drawing import panels, save, without_trace
 from ..jobs import Job, Runs, by_stage
 from ..judging import judgement
 from ..materials.cases import Case
+from ..methods import Made
 from ..request import Request
 from .table import write
 
 PAPER, REFINED = preset("paper", "harmonize"), preset("refined", "harmonize")
+PAPER_BASE = preset("paper", "stylize")
 CASES = 2
 
 
-def _vary(name: str, values: Iterable[Any]) -> dict[str, Settings]:
-    return {f"{name} {value}": change(PAPER, **{name: value}) for value in values}
+def _vary(name: str, values: Iterable[Any], of: Settings = PAPER) -> dict[str, Settings]:
+    return {f"{name} {value}": change(of, **{name: value}) for value in values}
 
 
 ABLATIONS: dict[str, dict[str, Settings]] = {
@@ -35,10 +37,8 @@ ABLATIONS: dict[str, dict[str, Settings]] = {
     "iterations": _vary("iterations", (50, 100, 200, 400))
     | {f"iterations {count}, scale 1": change(PAPER, iterations=count, scale=1.0) for count in (50, 100, 200)},
     "tv_weight": _vary("tv_weight", (0.0, 1e3, 1e4, 1e5)),
-    "normalization": {
-        "mean": PAPER,
-        "sum": change(PAPER, normalization="sum"),
-    },
+    "normalization": _vary("normalization", ("mean", "sum", "keras")),
+    "base_normalization": _vary("normalization", ("mean", "sum", "keras"), PAPER_BASE),
     "refined": {  # the preset, then without one of its ingredients each
         "refined": REFINED,
         "Gram of matches": change(REFINED, style_loss="matched"),
@@ -53,13 +53,15 @@ ABLATIONS: dict[str, dict[str, Settings]] = {
     },
 }
 
+WHOLE_IMAGE = ("base_normalization",)  # they stylize the whole composite; the others harmonize
+
 
 def jobs(request: Request) -> Iterator[Job]:
     """A run an ablation, case and variant."""
     for name in request.ablations or ABLATIONS:
         for case in request.cases(CASES):
             for label, settings in ABLATIONS[name].items():
-                yield _job(request, case, label, settings)
+                yield _job(request, case, name, label, settings)
 
 
 def draw(request: Request, runs: Runs) -> None:
@@ -68,8 +70,8 @@ def draw(request: Request, runs: Runs) -> None:
         _draw_one(request, runs, name)
 
 
-def _job(request: Request, case: Case, label: str, settings: Settings) -> Job:
-    return request.job(f"{case.name}, {label}", "harmonize", settings, **case.inputs)
+def _job(request: Request, case: Case, name: str, label: str, settings: Settings) -> Job:
+    return Made(label, "", "stylize" if name in WHOLE_IMAGE else "harmonize", settings).job(request, case)
 
 
 def _draw_one(request: Request, runs: Runs, name: str) -> None:
@@ -79,7 +81,7 @@ def _draw_one(request: Request, runs: Runs, name: str) -> None:
         judge, line = judgement(case, request.network, request.alexnet), {f"{case.name}: naive": case.composite}
         descents[case.name] = {}
         for label, settings in ABLATIONS[name].items():
-            result = runs.result(_job(request, case, label, settings))
+            result = runs.result(_job(request, case, name, label, settings))
             line[label] = result.image
             descents[case.name][label] = fall = descent(result.report["trace"])
             costs = {"loss": min(fall)} | {cost: result.report[cost] for cost in ("seconds", "evaluations")}

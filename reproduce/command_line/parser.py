@@ -3,7 +3,7 @@
 import argparse
 import re
 from dataclasses import Field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from ..applications.registry import APPLICATIONS, PRESETS, Application, Input
 from ..images.arrays import MINIMUM_SIDE
@@ -126,7 +126,7 @@ def _first_line(kind: type) -> str:
 def _help(leaf: Field, default: Any, losses: tuple[str, ...], hidden: bool) -> str:
     if hidden:
         return argparse.SUPPRESS
-    shown = ",".join(default) if isinstance(default, tuple) else default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
     whose = "" if len(losses) in (0, len(STYLE_LOSSES)) else f"{', '.join(losses)}: "
     return f"{whose}{leaf.metadata['help']} [{shown}]".replace("%", "%%")
 
@@ -137,7 +137,8 @@ def _add_setting(group: Any, leaf: Field, default: Any, help: str) -> None:
     if kind is bool:
         keywords["action"] = argparse.BooleanOptionalAction
     elif kind is tuple:
-        keywords |= {"type": listed, "metavar": "A,B,..."}
+        of_numbers = get_args(leaf.type)[0] is float
+        keywords |= {"type": _numbers, "metavar": "X,Y,..."} if of_numbers else {"type": listed, "metavar": "A,B,..."}
     elif leaf.metadata["choices"]:
         keywords["choices"] = leaf.metadata["choices"]
     else:
@@ -160,6 +161,14 @@ def _size(text: str) -> tuple[int, int]:
 def listed(text: str) -> tuple[str, ...]:
     """The names in a list A,B,..."""
     return tuple(filter(None, text.split(",")))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """The numbers in a list X,Y,..."""
+    try:
+        return tuple(map(float, listed(text)))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers X,Y,..., received {text!r}") from None
 
 
 def _point(text: str) -> tuple[float, float]:

@@ -3,10 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import expect
 from ..matching.correspondence import OnShare
 from ..network.architecture import check_layers
 from ..network.backend import Tensor
@@ -58,11 +60,20 @@ class StyleLoss(Options, ABC):
     style_layers: tuple[str, ...] = option(
         ("block3_conv1", "block4_conv1", "block5_conv1"), "layers whose features carry the style"
     )
+    layer_weights: tuple[float, ...] = option(
+        (), "a weight for each style layer beside the others (w_l of Gatys et al.); none: all the same"
+    )
     style_weight: float = option(1.0, "weight of the style loss", NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_layers("style_layers", self.style_layers)
+        weights, layers = self.layer_weights, len(self.style_layers)
+        numbers = all(isinstance(weight, Real) and NOT_NEGATIVE.holds(weight) for weight in weights)
+        expect(numbers, "layer_weights to be numbers of 0 or more", weights)
+        expect(len(weights) in (0, layers), f"layer_weights for each of the {layers} style layers, or none", weights)
+        expect(not weights or any(weights), "a weight above 0 among layer_weights", weights)
+        object.__setattr__(self, "layer_weights", tuple(map(float, weights)))
 
     @abstractmethod
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
@@ -79,10 +90,12 @@ class StyleLoss(Options, ABC):
 
     def terms(self, sources: Sources) -> dict[str, Term]:
         """Layer -> its weighted term."""
-        if not self.style_weight:
+        if not self.style_weight or not self.style_layers:
             return {}
-        layers = len(self.style_layers) if sources.normalization.shared else 1
-        return {layer: weighted(self.style_weight / layers, term) for layer, term in self.layer_terms(sources).items()}
+        weights = np.array(self.layer_weights or [1.0] * len(self.style_layers))
+        weights *= self.style_weight / (weights.sum() if sources.normalization.shared else weights.mean())
+        terms = self.layer_terms(sources)
+        return {layer: weighted(float(weight), terms[layer]) for layer, weight in zip(self.style_layers, weights)}
 
 
 def weighted(weight: float, term: Term) -> Term:
