@@ -81,6 +81,7 @@ PATCHES = Made(
         preset("gatys", "stylize"),
         style_loss="per_patch",
         style_layers=("block3_conv1", "block4_conv1"),
+        layer_weights=(),
         rematch_every=20,
     ),
 )

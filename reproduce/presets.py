@@ -23,17 +23,23 @@ PAPER_BASE = Settings(
     image=Image(scale=0.5, start="blank"),
 )
 
-# Gatys et al. 2016: section 2 for the losses, section 3 for layers and average pooling. Its network had rescaled
-# weights, so its ratio of weights means nothing here: this one was chosen by eye for the weights that Keras publishes.
+# Gatys et al. 2016: its losses and layers, as the program neural-style made known: maximum pooling, a little total
+# variation, and block5_conv1 counting for little (there by its means, here by its weight: its few cells would be met by
+# copying things out of the painting). Each layer's distance is a share of what the painting gives, or block4_conv1
+# would count a thousand times as much as the colours, which then come last; coarse scales bring tones and large strokes
+# first. Chosen beside that program's published pictures.
 GATYS = Settings(
-    network=Network(pooling="average"),
+    network=Network(pooling="max"),
     style=Gram(
         style_layers=("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1"),
-        style_weight=1000.0,
+        layer_weights=(1.0, 1.0, 1.0, 1.0, 0.05),
+        style_weight=1.0,
     ),
-    content=Content(content_layers=("block4_conv2",), content_weight=1.0),
-    weighing=Weighing(normalization="gatys"),
+    content=Content(content_layers=("block4_conv2",), content_weight=0.03),
+    variation=Variation(tv_weight=0.01),
+    weighing=Weighing(normalization="relative"),
     image=Image(scale=0.5, start="content"),
+    solver=Solver(iterations=100, coarse_to_fine=3),
 )
 
 # Beyond the paper: at full resolution, without its noise. Sliced distances (Heitz et al. 2021) at shallow layers to the

@@ -17,6 +17,7 @@ import pytest
 
 import reproduce
 from reproduce import VGG19, InputError, Stop, Stopped, change
+from reproduce.applications.common import fit_scales
 from reproduce.applications.registry import APPLICATIONS, PRESETS, find_application, preset
 from reproduce.images.arrays import to_bytes
 from reproduce.images.masks import feather
@@ -660,7 +661,7 @@ def test_stylize_starts_as_the_preset_says():
 def test_the_gatys_preset_runs():
     result = stylize(blobs((48, 64), 0), blobs((48, 64), 1), change(GATYS, iterations=3))
     assert result.report.loss["final"]["total"] < result.report.loss["initial"]["total"]
-    assert len(result.report.loss["final"]["terms"]) == 6
+    assert len(result.report.loss["final"]["terms"]) == 7
 
 
 # Transparency of the content
@@ -1012,3 +1013,25 @@ def test_stylize_refuses_what_is_no_image_or_too_small():
 def test_restyle_region_refuses(corners, message):
     with pytest.raises(InputError, match=message):
         restyle_region(blobs((67, 90), 0), blobs((40, 48), 1), corners, QUICK_BASE)
+
+
+@pytest.mark.parametrize(
+    ("content", "style", "expected"),
+    [
+        ((160, 170), (150, 160), 3),  # an eighth has 20 pixels, 18 for the style: more than two cells of 8
+        ((160, 170), (40, 170), 1),
+        ((119, 170), (128, 170), 2),
+        ((33, 33), (33, 33), 1),
+        ((20, 20), (20, 20), 0),
+    ],
+)
+def test_scales_at_which_images_have_no_features_are_left_out(content, style, expected):
+    settings = change(GATYS, style_layers=("block4_conv1",), layer_weights=(), scale=1.0)
+    assert fit_scales(settings, (*content, 3), style) == change(settings, coarse_to_fine=expected)
+    assert fit_scales(change(settings, coarse_to_fine=0), content, style).solver.coarse_to_fine == 0
+
+
+def test_small_images_are_solved_at_fewer_scales(problems):
+    report = stylize(blobs((70, 90), 0), blobs((66, 64), 1), change(GATYS, iterations=1, scale=1.0)).report
+    assert report.settings["coarse_to_fine"] == 1
+    assert [problem.content.shape for problem in problems] == [(48, 48, 3), (96, 96, 3)]  # of whole cells

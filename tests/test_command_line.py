@@ -196,7 +196,8 @@ def test_presets(folder, name):
     assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *options) == 0
     report = json.loads((folder / "out.json").read_text())
     assert report["preset"] == name
-    assert report["settings"] == as_json(preset(name, "stylize", iterations=1, scale=1.0))
+    # At half of that size the content would have fewer than two cells of block5_conv1 on a side.
+    assert report["settings"] == as_json(preset(name, "stylize", iterations=1, scale=1.0, coarse_to_fine=0))
 
 
 GIVEN = {

@@ -10,9 +10,10 @@ import numpy as np
 from ..errors import InputError
 from ..images.arrays import MAXIMUM_PIXELS, scaled_shape, size_text
 from ..network.architecture import stride
-from ..settings import Settings
+from ..settings import Settings, change
 from ..solving.run import stages
 
+FEWEST_CELLS = 2  # of the deepest layer, on each side of an image that is worth solving at a coarser scale
 GREY = "the inputs have no colours, and so has the result"
 
 
@@ -27,8 +28,18 @@ def style_shape(style: tuple[int, ...], content: tuple[int, ...], settings: Sett
     if shape[0] * shape[1] > MAXIMUM_PIXELS:
         raise InputError(f"Expected a style image of at most {MAXIMUM_PIXELS // 10**6} megapixels at style_scale "
                          f"{scale:g}. Received: {size_text(shape)}")  # fmt: skip
-    check_working_sizes({"content": content, "style": shape}, settings)
+    check_working_sizes({"content": content, "style": shape}, fit_scales(settings, content, shape))
     return shape
+
+
+def fit_scales(settings: Settings, *shapes: tuple[int, ...]) -> Settings:
+    """The settings without the coarser scales at which an image of these shapes would be of next to no features."""
+    smallest = FEWEST_CELLS * stride(settings.layers[-1])
+    while (coarser := settings.solver.coarse_to_fine) and any(
+        min(scaled_shape(shape, stages(settings)[0].scale)) < smallest for shape in shapes
+    ):
+        settings = change(settings, coarse_to_fine=coarser - 1)  # so the report says what was done
+    return settings
 
 
 def check_working_sizes(shapes: dict[str, tuple[int, ...]], settings: Settings) -> None:

@@ -12,7 +12,7 @@ from ..settings import Settings, change
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, silent, solve
 from ..stopping import Stop
-from .common import GREY, check_working_sizes, weaken
+from .common import GREY, check_working_sizes, fit_scales, weaken
 
 MUCH = 0.6  # of a painting
 
@@ -48,7 +48,7 @@ def harmonize(
     background, composite = check_image(background, "the background"), check_image(composite, "the composite")
     check_same_size(background, composite, ("background", "composite"))
     check_same_size(background, mask, ("background", "mask"))
-    mask = check_mask(mask)
+    mask, settings = check_mask(mask), fit_scales(settings, background.shape)
     check_working_sizes({"background": background.shape}, settings)
     if settings.polish.adapt_content:
         weight = settings.content.content_weight * content_share(background)

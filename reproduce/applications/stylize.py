@@ -10,7 +10,7 @@ from ..settings import Settings
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, silent, solve
 from ..stopping import Stop
-from .common import GREY, style_shape, to_whole_cells, weaken
+from .common import GREY, fit_scales, style_shape, to_whole_cells, weaken
 
 
 def stylize(
@@ -41,6 +41,7 @@ def stylize(
     """
     (content, alpha), style = split_alpha(content, "the content image"), check_image(style, "the style image")
     sized = resize(style, style_shape(style.shape, content.shape, settings))
+    settings = fit_scales(settings, content.shape, sized.shape)
     height, width = content.shape[:2]
     opaque = np.ones((height, width), np.float32) if alpha is None else alpha
     shown = np.where(opaque[..., None] > 0, content, blank_image((height, width)))
