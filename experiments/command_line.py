@@ -23,7 +23,7 @@ from .materials.opening import open_materials
 from .methods import METHODS
 from .request import Request
 from .second_judge import find_alexnet
-from .tables import ablation, table
+from .tables import ablation, published, table
 
 NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130
 GPU_GIGABYTES = 6.0  # what the paper had
@@ -53,6 +53,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **FIGURES,
     "table": table,
     "ablation": ablation,
+    "published": published,
     "benchmark": benchmark,
 }
 GROUPS = {"figures": tuple(FIGURES)}
@@ -140,6 +141,7 @@ def _request(options: argparse.Namespace, network: VGG19 | None, stop: Stop, bar
         iterations=options.iterations,
         only=options.cases,
         smoke=options.smoke,
+        pairs=options.pairs,
         alexnet=find_alexnet(bar.say) if options.second_judge else None,
         methods=options.methods,
         ablations=options.ablations,
@@ -193,6 +195,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, default=Path("output/cache"), help="folder of finished runs")
     parser.add_argument("--iterations", type=int, metavar="N", help="in place of each preset's own")
     parser.add_argument("--smoke", action="store_true", help="tiny images, two iterations: does everything work?")
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        metavar="FOLDER",
+        help="for 'published': NAME_content, NAME_style and NAME_published images",
+    )
     parser.add_argument(
         "--second-judge",
         action="store_true",

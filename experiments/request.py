@@ -35,6 +35,7 @@ class Request:
         iterations: in place of the settings' own, unless None.
         only: the names of the cases to take; empty for all.
         smoke: images of at most 224 pixels, two iterations and two cases, to see whether everything works.
+        pairs: a folder of photographs, paintings and what others made of them, or none.
         alexnet: a second judge for the tables, or none.
         methods, ablations: which of them the table and the ablation make; empty for their own choice.
     """
@@ -45,6 +46,7 @@ class Request:
     iterations: int | None = None
     only: tuple[str, ...] = ()
     smoke: bool = False
+    pairs: Path | None = None
     alexnet: AlexNet | None = None
     methods: tuple[str, ...] = ()
     ablations: tuple[str, ...] = ()
