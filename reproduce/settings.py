@@ -83,6 +83,8 @@ class Image(Options):
         POSITIVE,
         only=("stylize", "restyle-region"),
     )
+    keep_colors: bool = option(False, "work on lightness alone; the result has the content's (object's) own colours")
+    match_colors: bool = option(False, "bring the style image's colours to the content's (the object's) first")
     start: str = option("content", "first image: content (the composite), blank, noise, or style", choices=STARTS)
 
 

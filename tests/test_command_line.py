@@ -206,6 +206,7 @@ GIVEN = {
     "style_weight": 2.5, "patch_size": 1, "rematch_every": 1,
     "matching_memory": 64, "match_once": True, "beyond_matches": 0.5, "tv_weight": 0.125, "normalization": "sum",
     "mask_mode": "max", "feather": 1.5, "grow": 3, "scale": 0.9, "style_scale": 0.75, "start": "noise",
+    "keep_colors": True, "match_colors": True,
     "adapt_content": True, "recolor": True, "smooth_colors": 2, "match_grain": True, "strength": 0.5,
     "iterations": 2, "history": 7, "tolerance": 1e-12, "bounds": False, "coarse_to_fine": 1, "seed": 5,
 }  # fmt: skip

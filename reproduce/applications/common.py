@@ -65,6 +65,11 @@ def to_whole_cells(image: np.ndarray, settings: Settings) -> np.ndarray:
     return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
 
 
+def numbered(name: str, number: int) -> str:
+    """How reports call an input of which there may be several: style, style 2, style 3."""
+    return name if number == 1 else f"{name} {number}"
+
+
 def weaken(result: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:
     """The result at strength 1, the original at 0, a mixture between; where both are the same they stay so."""
     mixture = np.float32(strength) * result + np.float32(1 - strength) * original

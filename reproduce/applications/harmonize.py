@@ -4,7 +4,7 @@ import numpy as np
 
 from ..images.arrays import check_image, check_same_size, is_grey, to_grey
 from ..images.masks import check_mask, feather, loosen
-from ..images.polish import content_share, match_grain, smooth_colors
+from ..images.polish import content_share, match_colors, match_grain, smooth_colors, with_colors, without_colors
 from ..images.regions import blend
 from ..network.features import VGG19
 from ..presets import PAPER
@@ -61,17 +61,23 @@ def harmonize(
     loose = loosen(mask, settings.mask.grow, settings.mask.feather)
     content = np.where(loose[..., None] > 0, composite, background)
     naive = np.where(alpha[..., None] > 0, composite, background)
+    painting, keep_colors = background, settings.image.keep_colors
+    if settings.image.match_colors:
+        painting = match_colors(painting, composite[mask >= min(0.5, mask.max())])
+    if keep_colors:
+        painting, content = without_colors(painting), without_colors(content)
     grey = is_grey(background) and is_grey(composite)
 
     def finish(image: np.ndarray) -> np.ndarray:
         image = to_grey(image) if grey else smooth_colors(image, polish.smooth_colors)
+        image = with_colors(image, composite) if keep_colors else image
         image = match_grain(image, background, soft > 0.99, loose == 0) if polish.match_grain else image
         image = to_grey(image) if grey else image  # grain is matched in Lab, whose rounding has colours
         return weaken(blend(image, background, alpha), naive, polish.strength)
 
     inputs = {"background": background, "composite": composite, "mask": mask}
     notices = (_freedom(float((loose > 0).mean())), *([GREY] if grey else []))
-    task = Task("harmonize", inputs, content, (Style(background, loose),), loose, finish, notices)
+    task = Task("harmonize", inputs, content, (Style(painting, loose),), loose, finish, notices)
     return solve(task, settings, network, stop, on_progress)
 
 

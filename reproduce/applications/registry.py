@@ -28,7 +28,7 @@ class Input:
 
     Attributes:
         name: the argument's name in Python; with dashes, the option's where it is one.
-        kind: "image", "layer" (whose transparency is kept), "mask" or "corners".
+        kind: "image", "images" (one or more), "layer" (whose transparency is kept), "mask", "corners" or "numbers".
         metavar: how the command line calls it.
         help: what it is.
         option: true if it is given as an option, --NAME, not by its place.
@@ -125,7 +125,8 @@ STYLIZE = Application(
     run=stylize,
     inputs=(
         Input("content", "layer", "CONTENT", "the image to paint; its transparency is kept"),
-        Input("style", "image", "STYLE", "the painting whose style it takes"),
+        Input("style", "images", "STYLE", "the painting whose style it takes, or several whose styles are blended"),
+        Input("blend", "numbers", "X,Y,...", "how much each of several styles counts (default: equally)", True, False),
     ),
     presets=_BASE_PRESETS,
     extent=lambda size, objects, mask, settings: Extent(size, size, _whole, bytes_per_pixel=100),

@@ -1,23 +1,27 @@
-"""stylize: paint a whole image in the style of another (paper 3.2; Gatys et al. 2016)."""
+"""stylize: paint a whole image in the style of another, or of several (paper 3.2; Gatys et al. 2016)."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
+from ..errors import expect
 from ..images.arrays import check_image, is_grey, resize, split_alpha, to_grey
-from ..images.polish import smooth_colors
+from ..images.polish import match_colors, smooth_colors, with_colors, without_colors
 from ..network.features import VGG19, blank_image
 from ..presets import PAPER_BASE
 from ..settings import Settings
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, silent, solve
 from ..stopping import Stop
-from .common import GREY, fit_scales, style_shape, to_whole_cells, weaken
+from .common import GREY, fit_scales, numbered, style_shape, to_whole_cells, weaken
 
 
 def stylize(
     content: np.ndarray,
-    style: np.ndarray,
+    style: np.ndarray | Sequence[np.ndarray],
     settings: Settings = PAPER_BASE,
     *,
+    blend: Sequence[float] = (),
     network: VGG19 | None = None,
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
@@ -25,9 +29,11 @@ def stylize(
     """Paint the content image in the style of another (paper 3.2; with `GATYS`, Gatys et al. 2016).
 
     Args:
-        content, style: (H, W, 3), RGB in [0, 1], of any two sizes. Where the content has a fourth channel, how opaque
-            it is, what is transparent does not count, and the result keeps that channel.
+        content: (H, W, 3), RGB in [0, 1]. Where it has a fourth channel, how opaque it is, what is transparent does not
+            count, and the result keeps that channel.
+        style: (H, W, 3) of any size, or several, whose styles are blended.
         settings: of the method; the mask's have no meaning here.
+        blend: how much each of several styles counts beside the others; none: all the same.
         network: None for VGG-19 with the weights of `find_weights`.
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
@@ -36,24 +42,44 @@ def stylize(
         The result, of the content image's size.
 
     Raises:
-        InputError: an input is not an image, or too small.
+        InputError: an input is not an image, or too small, or `blend` has not one number for each style.
         Stopped: it was stopped before the first evaluation.
     """
-    (content, alpha), style = split_alpha(content, "the content image"), check_image(style, "the style image")
-    sized = resize(style, style_shape(style.shape, content.shape, settings))
-    settings = fit_scales(settings, content.shape, sized.shape)
+    content, alpha = split_alpha(content, "the content image")
+    given = [style] if isinstance(style, np.ndarray) else list(style)
+    styles = [check_image(image, "the style image") for image in given]
+    weights = _shares(blend, len(styles))
+    paintings = [resize(image, style_shape(image.shape, content.shape, settings)) for image in styles]
+    settings = fit_scales(settings, content.shape, *(painting.shape for painting in paintings))
     height, width = content.shape[:2]
     opaque = np.ones((height, width), np.float32) if alpha is None else alpha
     shown = np.where(opaque[..., None] > 0, content, blank_image((height, width)))
     framed, counts = to_whole_cells(shown, settings), to_whole_cells(opaque, settings)
-    grey = is_grey(content[opaque > 0]) and is_grey(style)
+    grey = is_grey(content[opaque > 0]) and all(map(is_grey, styles))
+    if settings.image.match_colors:
+        paintings = [match_colors(painting, content[opaque > 0]) for painting in paintings]
+    if settings.image.keep_colors:
+        framed, paintings = without_colors(framed), [without_colors(painting) for painting in paintings]
 
     def finish(image: np.ndarray) -> np.ndarray:
         image = image[:height, :width]
         image = to_grey(image) if grey else smooth_colors(image, settings.polish.smooth_colors)
+        image = with_colors(image, content) if settings.image.keep_colors else image
         image = weaken(image, content, settings.polish.strength)
         return image if alpha is None else np.dstack([image, alpha])
 
-    inputs = {"content": content if alpha is None else np.dstack([content, alpha]), "style": style}
-    task = Task("stylize", inputs, framed, (Style(sized, counts),), counts, finish, (GREY,) if grey else ())
+    inputs = {"content": content if alpha is None else np.dstack([content, alpha])}
+    inputs |= {numbered("style", number): image for number, image in enumerate(styles, start=1)}
+    blended = tuple(Style(painting, counts, weight) for painting, weight in zip(paintings, weights))
+    task = Task("stylize", inputs, framed, blended, counts, finish, (GREY,) if grey else ())
     return solve(task, settings, network, stop, on_progress)
+
+
+def _shares(blend: Sequence[float], styles: int) -> list[float]:
+    """How much each of so many styles counts, 1 in all."""
+    weights = np.array(blend or [1.0] * styles, np.float64)
+    expect(styles > 0, "at least one style image", "none")
+    expect(len(weights) == styles, f"a number of blend for each of {styles} styles", list(blend))
+    expect(np.isfinite(weights).all() and (weights >= 0).all() and weights.any(),
+           "numbers of blend of 0 or more, not all of them 0", list(blend))  # fmt: skip
+    return list(weights / weights.sum())

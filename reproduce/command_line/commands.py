@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from ..applications.common import numbered
 from ..applications.registry import APPLICATIONS, Application
 from ..errors import InputError, expect
 from ..files import WriteError, same_file, write_together
-from ..images.arrays import size_text
+from ..images.arrays import check_same_size, size_text, to_bytes
 from ..images.files import Picture, check_output, encode_image, mask_of, read_image, read_picture, write_image
-from ..images.masks import feather, select
+from ..images.masks import feather
 from ..images.regions import paste
+from ..images.selection import combine, highlight, select, select_in_box, select_polygon
 from ..network.backend import limit_gpu_memory, matrix_product_speed
 from ..network.features import VGG19
 from ..network.weights import find_weights
@@ -27,7 +29,7 @@ from ..stopping import Stopped, stop_on_signals
 from ..terminal import ProgressBar
 
 NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130  # exit codes; the last is Ctrl-C's
-FILES = ("image", "layer", "mask")  # kinds of inputs that are read from files
+FILES = ("image", "images", "layer", "mask")  # kinds of inputs that are read from files
 
 
 def fail(message: str, code: int = USER_ERROR) -> int:
@@ -61,16 +63,25 @@ def run_application(options: argparse.Namespace) -> int:
     settings = application.preset(options.preset, **_given(options, "setting_"))
     values = _given(options, "input_")
     files = [entry for entry in application.inputs if entry.kind in FILES and entry.name in values]
+    paths = {entry.name: [values[entry.name]] if entry.kind != "images" else values[entry.name] for entry in files}
     show = _Show(options, output)
-    for entry in files:
-        _check_not_an_input(output, values[entry.name])
-        expect(not show.may_write(Path(values[entry.name])), "an input that --save-every leaves", values[entry.name])
-    pictures = {entry.name: read_picture(values[entry.name]) for entry in files}
+    for path in (path for several in paths.values() for path in several):
+        _check_not_an_input(output, path)
+        expect(not show.may_write(Path(path)), "an input that --save-every leaves", path)
+    pictures = {
+        numbered(name, number): read_picture(path)
+        for name, several in paths.items()
+        for number, path in enumerate(several, start=1)
+    }
     _check_can_hold(output, pictures[files[0].name].color.shape[:2])
     notices: list[str] = []
     for entry in files:
-        values[entry.name], said = _value(pictures[entry.name], entry.kind, str(values[entry.name]))
-        notices += said
+        taken = []
+        for number, path in enumerate(paths[entry.name], start=1):
+            value, said = _value(pictures[numbered(entry.name, number)], entry.kind, str(path))
+            taken.append(value)
+            notices += said
+        values[entry.name] = taken if entry.kind == "images" else taken[0]
     show.say(*notices)
     limit_gpu_memory(options.gpu_memory)
     network = options.network or _found_network(options, show)
@@ -154,12 +165,50 @@ def _given(options: argparse.Namespace, prefix: str) -> dict[str, Any]:
 
 
 def run_select(options: argparse.Namespace) -> int:
-    """Write the mask of what is selected."""
-    output = check_output(options.output)
-    _check_not_an_input(output, options.image)
-    mask = select(read_image(options.image), options.seed, options.tolerance, options.fill_holes)
-    write_image(output, feather(1 - mask if options.invert else mask, options.feather))
+    """Write the mask of what is selected, and a picture that shows it."""
+    _check_select(options)
+    output, preview = check_output(options.output), options.preview and check_output(options.preview)
+    for path in filter(None, (output, preview)):
+        _check_not_an_input(path, options.image, *options.add, *options.subtract)
+    expect(not (preview and same_file(output, preview)), "two output files", f"twice: {output}")
+    picture = read_picture(options.image)
+    image, notices = picture.over_white, list(picture.notices)
+    others: dict[str, np.ndarray] = {}
+    for path in (*options.add, *options.subtract):
+        others[path], said = mask_of(read_picture(path), path)
+        check_same_size(image, others[path], ("image", path))
+        notices += said
+    selected = _selected(image, options)
+    chosen = combine(
+        1 - selected if options.invert else selected,
+        [others[path] for path in options.add],
+        [others[path] for path in options.subtract],
+    )
+    mask = feather(chosen, options.feather)
+    # Of two soft edges that are subtracted from each other a faint line is left.
+    expect(chosen.max() >= 0.5 and to_bytes(mask).any(), "a selection of something", "an empty mask")
+    written = {output: encode_image(output, mask)}
+    if preview:
+        written[preview] = encode_image(preview, highlight(image, mask))
+    for notice in dict.fromkeys(notices):
+        _say(notice)
+    write_together(written)
     return 0
+
+
+def _check_select(options: argparse.Namespace) -> None:
+    """Raises InputError if an option was given that has no meaning in this way of selecting."""
+    way = "--seed" if options.seed else "--box" if options.box else "--polygon"
+    expect(options.tolerance is None or options.seed, "--tolerance with --seed", f"with {way}")
+    expect(not options.fill_holes or not options.polygon, "--fill-holes with --seed or --box", f"with {way}")
+
+
+def _selected(image: np.ndarray, options: argparse.Namespace) -> np.ndarray:
+    if options.box:
+        return select_in_box(image, options.box, options.fill_holes)
+    if options.polygon:
+        return select_polygon(options.polygon, image.shape[:2])
+    return select(image, options.seed, 0.05 if options.tolerance is None else options.tolerance, options.fill_holes)
 
 
 def run_paste(options: argparse.Namespace) -> int:

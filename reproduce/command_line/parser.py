@@ -28,18 +28,37 @@ def make_parser() -> argparse.ArgumentParser:
     for application in APPLICATIONS.values():
         _add_application(commands, application)
 
-    command = commands.add_parser("select", help="make a mask: all that is connected to a point and of its colour")
+    command = commands.add_parser(
+        "select",
+        help="make a mask: by a colour, by a box around an object, or by a polygon",
+        description="Make a mask. First is the selection, with --fill-holes, then --invert; then come --add, "
+                    "--subtract, and --feather, in this order. Points are x,y in pixels.",
+    )  # fmt: skip
     command.set_defaults(run=run_select)
     command.add_argument("image", metavar="IMAGE")
-    command.add_argument("--seed", metavar="X,Y", type=_point, action="append", required=True,
-                         help="a point in pixels; give several to unite their selections")  # fmt: skip
-    command.add_argument("--tolerance", metavar="T", type=float, default=0.05,
-                         help="largest difference from the seed's colour per channel, 0 to 1")  # fmt: skip
-    command.add_argument("--fill-holes", action="store_true", help="also select what the selection encloses")
+    ways = command.add_mutually_exclusive_group(required=True)
+    ways.add_argument("--seed", metavar="X,Y", type=_point, action="append",
+                      help="all that is connected to a point and of its colour; give several to unite their "
+                           "selections")  # fmt: skip
+    ways.add_argument("--box", metavar="X,Y", type=_point, nargs=2,
+                      help="the object in a loose box, of two opposite corners: GrabCut")  # fmt: skip
+    ways.add_argument("--polygon", metavar="X,Y", type=_point, nargs="+",
+                      help="what lies in a polygon of three or more points")  # fmt: skip
+    command.add_argument("--tolerance", metavar="T", type=float,
+                         help="largest difference from the seed's colour per channel, 0 to 1 "
+                              "(default: 0.05)")  # fmt: skip
+    command.add_argument("--fill-holes", action="store_true",
+                         help="also select what the selection encloses (of --seed and --box)")  # fmt: skip
     command.add_argument(
         "--invert", action="store_true", help="select everything else: seeds in the backdrop of an object"
     )
+    command.add_argument("--add", metavar="MASK", action="append", default=[],
+                         help="unite with a mask of IMAGE's size; --add and --subtract may be given several "
+                              "times")  # fmt: skip
+    command.add_argument("--subtract", metavar="MASK", action="append", default=[], help="take a mask away")
     command.add_argument("--feather", metavar="SIGMA", type=float, default=0.0, help="soften the edge, pixels")
+    command.add_argument("--preview", metavar="PREVIEW.png",
+                         help="also write what is selected, over a darkened IMAGE")  # fmt: skip
     command.add_argument("-o", "--output", metavar="MASK.png", required=True)
 
     command = commands.add_parser("paste", help="paste an object over a background, and make its mask")
@@ -88,6 +107,10 @@ def _add_input(command: argparse.ArgumentParser, entry: Input) -> None:
     keywords: dict[str, Any] = {"metavar": entry.metavar, "help": entry.help}
     if entry.kind == "corners":
         keywords |= {"nargs": 4, "type": _point}
+    if entry.kind == "images":
+        keywords |= {"nargs": "+"}
+    if entry.kind == "numbers":
+        keywords |= {"type": _numbers}
     if entry.option:
         name = "--" + entry.name.replace("_", "-")
         command.add_argument(name, dest=f"input_{entry.name}", required=entry.required, **keywords)

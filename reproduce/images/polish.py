@@ -1,9 +1,14 @@
-"""What the `refined` preset adds to the optimisation, against the weaknesses that the paper names in section 4.3.
+"""What is done to images before and after the optimisation, on arrays.
+
+First what the `refined` preset does against the weaknesses that the paper names in section 4.3.
 
 How strong the style has to be is told by the painting (`content_share`).
 VGG's content features know an object's own colours, and hold on to them as fine coloured noise. So colours come from
 the stage before, and lightness from the object (`recolor`); what coloured noise is left is smoothed (`smooth_colors`);
 and fine detail is brought to the painting's own strength (`match_grain`). All three work in CIE Lab.
+
+Then two ways to keep the content's colours (Gatys et al. 2016b, *Preserving Color in Neural Artistic Style Transfer*):
+`without_colors` before and `with_colors` after, or `match_colors` on the style image.
 """
 
 import cv2
@@ -20,6 +25,7 @@ SPARSEST = 0.15  # sparser paintings, such as blank ones, count as this
 FLAT = 4.0  # lightness (of 100): weaker edges than this do not keep colours apart
 GRAIN_SIGMA = 1.0  # pixels: detail finer than this is grain
 LARGEST_GAIN = 2.0  # of grain
+FAINTEST_SPREAD = 1 / 255  # of colours
 
 
 def content_share(painting: np.ndarray) -> float:
@@ -74,6 +80,38 @@ def smooth_colors(image: np.ndarray, radius: int) -> np.ndarray:
         return image
     lightness, colors = _split(image)
     return from_lab(lightness, guided_filter(colors, lightness, radius, FLAT))
+
+
+def without_colors(image: np.ndarray) -> np.ndarray:
+    """The image (H, W, 3) in greys of the same lightness."""
+    lightness, colors = _split(image)
+    return from_lab(lightness, np.zeros_like(colors))
+
+
+def with_colors(image: np.ndarray, colored: np.ndarray) -> np.ndarray:
+    """The lightness of one image (H, W, 3) with the colours of another (Gatys et al. 2016b, section 3.2)."""
+    return from_lab(_split(image)[0], _split(colored)[1])
+
+
+def match_colors(image: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The image with the mean and the covariance of other colours (Gatys et al. 2016b, section 3.1, "image analogies").
+
+    x -> C^(1/2) S^(-1/2) (x - mean of the image) + mean of the wanted, for covariances S of the image and C.
+
+    Args:
+        image: (H, W, 3), RGB in [0, 1].
+        wanted: (n, 3).
+    """
+    own, wanted = image.reshape(-1, 3).astype(np.float64), wanted.reshape(-1, 3).astype(np.float64)
+    change = _power(np.cov(wanted.T), 0.5) @ _power(np.cov(own.T), -0.5)
+    matched = (own - own.mean(axis=0)) @ change.T + wanted.mean(axis=0)
+    return np.clip(matched, 0, 1).astype(np.float32).reshape(image.shape)
+
+
+def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:
+    """A power of a symmetric matrix; what varies by less than a grey level counts as that."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.maximum(values, FAINTEST_SPREAD**2) ** exponent) @ vectors.T
 
 
 def match_grain(image: np.ndarray, painting: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import InputError
 from ..images.geometry import Rectangle
 from ..losses.normalization import normalization_of
-from ..losses.terms import Sources, Term
+from ..losses.terms import Sources, Term, weighted
 from ..matching.correspondence import OnShare
 from ..network.active import ActiveNetwork, independent_parts
 from ..network.architecture import reach
@@ -19,10 +19,17 @@ from ..settings import Settings
 
 
 class Style(NamedTuple):
-    """An image whose style is wanted, float32 (h, w, 3) of any size, and how much each pixel counts: (H, W)."""
+    """An image whose style is wanted.
+
+    Attributes:
+        image: float32 (h, w, 3), of any size.
+        mask: (H, W), how much each pixel counts.
+        weight: of its terms beside other styles'.
+    """
 
     image: np.ndarray
     mask: np.ndarray
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,8 @@ class Objective:
             of_style = masks if style.mask is problem.mask else _masks_within(style.mask, cells, settings)
             sources = Sources(style.image, of_style, queries, extractor, normalization, settings.solver.seed, on_share)
             name = "style" if len(problem.styles) == 1 else f"style {number}"
-            terms |= {f"{name} {layer}": term for layer, term in settings.style.terms(sources).items()}
+            of_layers = settings.style.terms(sources)
+            terms |= {f"{name} {layer}": weighted(style.weight, term) for layer, term in of_layers.items()}
         styles = [style.image for style in problem.styles]
         return terms | settings.variation.terms(problem.content, styles, self._parts, problem.free, normalization)
 

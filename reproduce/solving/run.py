@@ -145,6 +145,7 @@ def _problem(task: Task, settings: Settings, shape: Shape, scale: float, reached
         Style(
             resize(style.image, scaled_shape(style.image.shape, scale)),
             mask if style.mask is task.mask else resize(style.mask, shape),
+            style.weight,
         )
         for style in task.styles
     )
