@@ -26,6 +26,9 @@ _EXPORTS = {
     "read_image": "images.files",
     "read_mask": "images.files",
     "write_image": "images.files",
+    "select": "images.selection",
+    "select_in_box": "images.selection",
+    "select_polygon": "images.selection",
 }
 __all__ = ["__version__", *_EXPORTS]
 

@@ -6,6 +6,9 @@ from .errors import InputError as InputError
 from .images.files import read_image as read_image
 from .images.files import read_mask as read_mask
 from .images.files import write_image as write_image
+from .images.selection import select as select
+from .images.selection import select_in_box as select_in_box
+from .images.selection import select_polygon as select_polygon
 from .network.features import VGG19 as VGG19
 from .network.weights import find_weights as find_weights
 from .settings import Settings as Settings

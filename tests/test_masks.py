@@ -1,4 +1,4 @@
-"""Selecting, softening, growing a mask, and taking it down the network: against slow twins and worked examples."""
+"""Softening, growing a mask, and taking it down the network: against slow twins and worked examples."""
 
 import numpy as np
 import pytest
@@ -8,109 +8,13 @@ from hypothesis.extra import numpy as arrays
 
 from reproduce.errors import InputError
 from reproduce.images.geometry import Rectangle
-from reproduce.images.masks import bounding_box, check_mask, feather, grow, select
+from reproduce.images.masks import bounding_box, check_mask, feather, grow
 from reproduce.network.architecture import LAYERS, feature_shape, operations_until, reach
 from reproduce.network.mask_pyramid import masks_at_layers
 
 MODES = ("convolve", "area", "max")
 EPSILON = 1e-6
 masks_of = lambda *shape: arrays.arrays(np.float32, shape, elements=st.sampled_from([0, 0, 0.25, 1]))  # noqa: E731
-
-
-# Selecting.
-
-
-@given(data=st.data(), levels=st.integers(2, 5), tolerance=st.sampled_from([0, 0.1, 0.3, 0.6, 1]), holes=st.booleans())
-def test_select_is_a_breadth_first_search(data, levels, tolerance, holes):
-    shape = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
-    # A few levels a quarter apart: no difference of two comes near a tolerance, where rounding would decide.
-    image = data.draw(arrays.arrays(np.int8, (*shape, 3), elements=st.integers(0, levels - 1))) / np.float32(4)
-    points = st.tuples(st.integers(0, shape[1] - 1), st.integers(0, shape[0] - 1))
-    seeds = data.draw(st.lists(points, min_size=1, max_size=3))
-    selected = select(image, seeds, tolerance, fill_holes=holes)
-    expected = np.any([flood(np.abs(image - image[y, x]).max(axis=2) <= tolerance, (y, x)) for x, y in seeds], axis=0)
-    if holes:
-        expected = ~outside(expected)
-    assert selected.dtype == np.float32
-    np.testing.assert_array_equal(selected, expected)
-
-
-def test_select_compares_with_the_seed_not_with_the_neighbour():
-    ramp = np.tile(np.linspace(0, 1, 21, dtype=np.float32)[None, :, None], (16, 1, 3))  # steps of 0.05
-    np.testing.assert_array_equal(select(ramp, [(10, 3)], tolerance=0.12)[0].nonzero()[0], [8, 9, 10, 11, 12])
-
-
-@pytest.mark.parametrize("channel", [0, 1, 2])
-def test_select_needs_every_channel_within_tolerance(channel):
-    image = np.full((16, 16, 3), 0.5, np.float32)
-    image[:, 8:, channel] = 0.7
-    assert select(image, [(0, 0)], tolerance=0.1).sum() == 16 * 8
-    assert select(image, [(0, 0)], tolerance=0.3).sum() == 16 * 16
-
-
-def test_select_unites_seeds_in_any_order():
-    image = np.zeros((16, 16, 3), np.float32)
-    image[:, 8:] = 1
-    both = select(image, [(0, 0), (15, 15)])
-    assert both.min() == 1
-    np.testing.assert_array_equal(select(image, [(15, 15), (0, 0)]), both)
-
-
-def test_overlapping_selections_do_not_stop_each_other():
-    """The second seed's selection runs through the first's."""
-    ramp = np.tile(np.linspace(0, 0.5, 11, dtype=np.float32)[None, :, None], (16, 1, 3))
-    united = select(ramp, [(3, 0), (6, 0)], tolerance=0.21)
-    np.testing.assert_array_equal(united[0], np.float32(np.arange(11) <= 10))
-
-
-def test_select_takes_x_before_y():
-    image = np.zeros((16, 40, 3), np.float32)
-    image[:, 20:] = 1
-    assert select(image, [(30, 2)])[:, 20:].min() == 1
-    assert select(image, [(30, 2)])[:, :20].max() == 0
-
-
-def test_diagonal_neighbours_are_not_connected():
-    image = np.zeros((4, 4, 3), np.float32)
-    image[:2, :2] = image[2:, 2:] = 1
-    assert select(image, [(0, 0)]).sum() == 4
-
-
-def test_holes_are_filled_on_request():
-    image = np.zeros((20, 20, 3), np.float32)
-    image[4:16, 4:16] = 1
-    image[8:12, 8:12] = 0.5
-    image[0:3, 0:3] = 0.5  # the hole's colour, but outside
-    assert select(image, [(5, 5)]).sum() == 144 - 16
-    assert select(image, [(5, 5)], fill_holes=True).sum() == 144
-
-
-def test_select_leaves_the_image_alone():
-    image = np.random.default_rng(0).random((16, 16, 3), np.float32)
-    before = image.copy()
-    select(image, [(3, 3)], 0.5, fill_holes=True)
-    np.testing.assert_array_equal(image, before)
-
-
-@pytest.mark.parametrize("seed", [(-1, 0), (0, -1), (30, 5), (5, 20), (-0.5, 3), (float("nan"), 3), (1e9, 3)])
-def test_seed_outside(seed):
-    with pytest.raises(InputError, match=r"Expected seeds inside the image of 30 x 20 pixels. Received: "):
-        select(np.zeros((20, 30, 3), np.float32), [(3, 3), seed])
-
-
-def test_seed_in_the_last_pixel():
-    assert select(np.zeros((20, 30, 3), np.float32), [(29, 19)]).min() == 1
-
-
-@pytest.mark.parametrize("tolerance", [-0.01, 1.01, float("nan"), float("inf")])
-def test_tolerance_out_of_range(tolerance):
-    with pytest.raises(InputError, match="Expected a tolerance in"):
-        select(np.zeros((20, 30, 3), np.float32), [(0, 0)], tolerance)
-
-
-def test_no_seed():
-    with pytest.raises(InputError, match="at least one seed"):
-        select(np.zeros((20, 30, 3), np.float32), [])
 
 
 # Softening.
@@ -371,22 +275,6 @@ def test_check_mask_refuses(mask, received):
 
 
 # Twins.
-
-
-def flood(allowed, start):
-    """Breadth-first search over the four neighbours."""
-    reached, queue = np.zeros(allowed.shape, bool), [start]
-    while queue:
-        y, x = queue.pop(0)
-        if 0 <= y < allowed.shape[0] and 0 <= x < allowed.shape[1] and allowed[y, x] and not reached[y, x]:
-            reached[y, x] = True
-            queue += [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
-    return reached
-
-
-def outside(mask):
-    """What can be reached from beyond the border without crossing the mask."""
-    return flood(~np.pad(mask, 1), (0, 0))[1:-1, 1:-1]
 
 
 def slow_masks_at_layers(mask, mode):

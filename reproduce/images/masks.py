@@ -1,9 +1,7 @@
-"""Masks: select an object by flood fill, soften and grow the mask (paper 3.3).
+"""Masks: soften and grow them, know when they can be worked under, and what a picture says as one (paper 3.3).
 
 A mask is float32 (height, width) in [0, 1]; 1 is inside.
 """
-
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -16,38 +14,6 @@ NOISE = 20 / 255  # a codec's: at most 17 levels were seen
 NOISE_REACH = 16  # pixels around an object in which a faint value may be its edge's
 FALLING = -0.5  # correlation with the distance: wide soft edges have -0.66 and less, a codec's noise -0.25 and more
 STEPS, LABELS = 8, 32  # levels: soft edges have more than the one, maps of labels no more than the other
-
-
-def select(
-    image: np.ndarray, seeds: Sequence[tuple[int, int]], tolerance: float = 0.05, fill_holes: bool = False
-) -> np.ndarray:
-    """Select what is connected to the seeds and of their colour: OpenCV's flood fill (paper 3.3).
-
-    Args:
-        image: float32 (H, W, 3), RGB in [0, 1].
-        seeds: points (x, y) in pixels; the selections of all seeds are united.
-        tolerance: largest difference from the seed's own colour, in each channel, in [0, 1].
-        fill_holes: also select what the selection encloses.
-
-    Raises:
-        InputError: no seed, a seed outside the image, or a tolerance outside [0, 1].
-    """
-    height, width = image.shape[:2]
-    if not len(seeds):
-        raise InputError("Expected at least one seed. Received: none")
-    if not 0 <= tolerance <= 1:
-        raise InputError(f"Expected a tolerance in [0, 1]. Received: {tolerance}")
-    for x, y in seeds:
-        if not (0 <= x < width and 0 <= y < height):
-            raise InputError(f"Expected seeds inside the image of {width} x {height} pixels. Received: {x},{y}")
-    filled = np.zeros((height + 2, width + 2), np.uint8)  # OpenCV wants a border of one pixel around the mask
-    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (255 << 8)
-    for seed in seeds:
-        selection = np.zeros_like(filled)  # a mask of its own: OpenCV would not enter another seed's selection
-        cv2.floodFill(image, selection, tuple(map(int, seed)), 0, (tolerance,) * 3, (tolerance,) * 3, flags)
-        filled |= selection
-    mask = filled[1:-1, 1:-1]
-    return (_fill_holes(mask) if fill_holes else mask).astype(np.float32) / 255
 
 
 def feather(mask: np.ndarray, sigma: float) -> np.ndarray:
@@ -241,8 +207,3 @@ def _is_thick(pixels: np.ndarray, side: int) -> bool:
     """Whether a square of so many pixels fits into them."""
     square = np.ones((side, side), np.uint8)
     return bool(cv2.erode(pixels.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0).any())
-
-
-def _fill_holes(mask: np.ndarray) -> np.ndarray:
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(mask.copy(), contours, -1, 255, cv2.FILLED)

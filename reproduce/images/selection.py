@@ -1,0 +1,189 @@
+"""Selections: make a mask of an image by a colour, by a box around an object, or by a polygon (paper 3.3).
+
+Points are (x, y) in pixels; (0, 0) is the centre of the top left pixel. A mask is float32 (height, width) in [0, 1].
+"""
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from ..errors import InputError, expect
+from .arrays import resize, scaled_shape, size_text, to_bytes
+from .geometry import Rectangle
+from .masks import feather
+
+SMALLEST_BOX = 8  # pixels on a side: in fewer there is nothing that statistics of colours could part
+SMALLEST_MARGIN = 16  # pixels around a box: enough to know colours by
+WORKING_PIXELS = 1_000_000  # on which GrabCut takes about two seconds
+ITERATIONS = 5  # of GrabCut: its energy hardly falls any more
+POINT_BITS = 4  # of the fractions of a pixel that OpenCV draws with
+
+
+def select(
+    image: np.ndarray, seeds: Sequence[tuple[float, float]], tolerance: float = 0.05, fill_holes: bool = False
+) -> np.ndarray:
+    """Select what is connected to the seeds and of their colour: OpenCV's flood fill (paper 3.3).
+
+    Args:
+        image: float32 (H, W, 3), RGB in [0, 1].
+        seeds: points (x, y) in pixels; the selections of all seeds are united.
+        tolerance: largest difference from the seed's own colour, in each channel, in [0, 1].
+        fill_holes: also select what the selection encloses.
+
+    Raises:
+        InputError: no seed, a seed outside the image, or a tolerance outside [0, 1].
+    """
+    height, width = image.shape[:2]
+    if not len(seeds):
+        raise InputError("Expected at least one seed. Received: none")
+    if not 0 <= tolerance <= 1:
+        raise InputError(f"Expected a tolerance in [0, 1]. Received: {tolerance}")
+    for x, y in seeds:
+        if not (0 <= x < width and 0 <= y < height):
+            raise InputError(f"Expected seeds inside the image of {width} x {height} pixels. Received: {x},{y}")
+    filled = np.zeros((height + 2, width + 2), np.uint8)  # OpenCV wants a border of one pixel around the mask
+    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (255 << 8)
+    for seed in seeds:
+        selection = np.zeros_like(filled)  # a mask of its own: OpenCV would not enter another seed's selection
+        cv2.floodFill(image, selection, tuple(map(int, seed)), 0, (tolerance,) * 3, (tolerance,) * 3, flags)
+        filled |= selection
+    mask = filled[1:-1, 1:-1]
+    return (_fill_holes(mask) if fill_holes else mask).astype(np.float32) / 255
+
+
+def select_in_box(image: np.ndarray, corners: Sequence[tuple[float, float]], fill_holes: bool = False) -> np.ndarray:
+    """Select the object in a loose box around it: GrabCut (Rother et al. 2004), OpenCV's.
+
+    What lies around the box is known not to be the object; which pixels inside are, colours and edges decide. Only the
+    box and its surroundings are looked at, large ones reduced to about a megapixel. OpenCV's random numbers are seeded:
+    the same box gives the same mask.
+
+    Args:
+        image: float32 (H, W, 3), RGB in [0, 1].
+        corners: two opposite ones, (x, y) in pixels, in any order.
+        fill_holes: also select what the selection encloses.
+
+    Returns:
+        The mask: 0 outside the box; of 0 and 1, but for a soft edge where the image was reduced.
+
+    Raises:
+        InputError: the box lies outside the image, is tiny, leaves nothing of the image around it, or nothing in it
+            differs from the rest.
+    """
+    box = _box(corners, image.shape[:2])
+    region = box.grow(max(min(box.shape) // 2, SMALLEST_MARGIN)).clip(image.shape[:2])
+    scale = min(1.0, (WORKING_PIXELS / region.area) ** 0.5)
+    pixels = to_bytes(resize(image[region.slices], scaled_shape(region.shape, scale)))
+    inner = box.shift(-region.top, -region.left)
+    rectangle = _scaled(inner, scale).clip(pixels.shape[:2])
+    text = _box_text(box)
+    expect(rectangle.shape != pixels.shape[:2], "a box that leaves some of the image around it", text)
+    found = _without_specks(_grab(pixels, rectangle))
+    share = np.count_nonzero(found) / rectangle.area
+    if share in (0, 1):
+        what = "everything" if share else "nothing"
+        raise InputError(f"Expected a loose box around an object that differs from what is around it: try another box, "
+                         f"or --polygon. Received: {text}, in which {what} was found")  # fmt: skip
+    found = (_fill_holes(found) if fill_holes else found).astype(np.float32) / 255
+    mask = np.zeros(image.shape[:2], np.float32)
+    mask[box.slices] = _enlarge(found, region.shape, scale)[inner.slices]
+    return mask
+
+
+def select_polygon(points: Sequence[tuple[float, float]], shape: tuple[int, int]) -> np.ndarray:
+    """Select what lies in a polygon, its outline included, smooth over the pixels next to that.
+
+    Args:
+        points: three or more, (x, y) in pixels, in their order around it; it may be concave. Where its lines cross,
+            what they go around twice is outside.
+        shape: (height, width) of the image.
+
+    Raises:
+        InputError: fewer points, a point outside the image, or no area.
+    """
+    expect(len(points) >= 3, "a polygon of three or more points", len(points))
+    _check_inside(points, shape, "points")
+    if cv2.contourArea(np.asarray(points, np.float32)) < 1:
+        raise InputError(f"Expected a polygon with an area, its points in their order around it. "
+                         f"Received: {_text(points)}")  # fmt: skip
+    mask = np.zeros(shape, np.uint8)
+    drawn = np.round(np.asarray(points) * 2**POINT_BITS).astype(np.int32)
+    cv2.fillPoly(mask, [drawn], 255, cv2.LINE_AA, POINT_BITS)
+    return mask.astype(np.float32) / 255
+
+
+def combine(mask: np.ndarray, added: Iterable[np.ndarray], subtracted: Iterable[np.ndarray]) -> np.ndarray:
+    """The mask (H, W) with others of its size: first united with some, their maximum, then without the others."""
+    for other in added:
+        mask = np.maximum(mask, other)
+    for other in subtracted:
+        mask = np.minimum(mask, 1 - other)
+    return mask
+
+
+def highlight(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image (H, W, 3) as it is under the mask (H, W), and at a third of its brightness elsewhere."""
+    return image * ((1 + 2 * mask) / 3)[..., None]
+
+
+def _box(corners: Sequence[tuple[float, float]], shape: tuple[int, int]) -> Rectangle:
+    """The pixels of a box, those of its corners included."""
+    expect(len(corners) == 2, "two corners of a box", len(corners))
+    _check_inside(corners, shape, "a box with corners")
+    (left, right), (top, bottom) = (sorted(int(np.floor(value + 0.5)) for value in axis) for axis in zip(*corners))
+    box = Rectangle(top, left, bottom + 1, right + 1)
+    smallest = f"a box of at least {SMALLEST_BOX} pixels on each side"
+    expect(min(box.shape) >= SMALLEST_BOX, smallest, f"{size_text(box.shape)} pixels")
+    return box
+
+
+def _box_text(box: Rectangle) -> str:
+    return f"the box {box.left},{box.top} {box.right - 1},{box.bottom - 1}"
+
+
+def _check_inside(points: Sequence[tuple[float, float]], shape: tuple[int, int], what: str) -> None:
+    height, width = shape
+    is_inside = all(0 <= x <= width - 1 and 0 <= y <= height - 1 for x, y in points)
+    most = f"0,0 to {width - 1},{height - 1}"
+    expect(is_inside, f"{what} inside the image of {size_text(shape)} pixels, from {most}", _text(points))
+
+
+def _text(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in points)
+
+
+def _scaled(box: Rectangle, scale: float) -> Rectangle:
+    """All pixels of a reduced image that the box touches: of none of them it is known that they are outside."""
+    starts, ends = np.floor(np.multiply(box[:2], scale)), np.ceil(np.multiply(box[2:], scale))
+    return Rectangle(*map(int, (*starts, *ends)))
+
+
+def _grab(pixels: np.ndarray, rectangle: Rectangle) -> np.ndarray:
+    """GrabCut's object in a rectangle of uint8 pixels (h, w, 3): uint8 (h, w) of 0 and 255."""
+    labels, models = np.zeros(pixels.shape[:2], np.uint8), (np.zeros((1, 65)), np.zeros((1, 65)))
+    height, width = rectangle.shape
+    cv2.setRNGSeed(0)  # its clusters of colours start at random
+    cv2.grabCut(pixels, labels, (rectangle.left, rectangle.top, width, height), *models, ITERATIONS,
+                cv2.GC_INIT_WITH_RECT)  # fmt: skip
+    return np.where(labels == cv2.GC_PR_FGD, 255, 0).astype(np.uint8)
+
+
+def _without_specks(mask: np.ndarray) -> np.ndarray:
+    """Without the parts of an uint8 mask that have less than a hundredth of the largest one's pixels."""
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats(mask)
+    areas = statistics[:, cv2.CC_STAT_AREA]
+    areas[0] = 0  # of what is not selected
+    return mask * (100 * areas >= areas.max())[parts]
+
+
+def _enlarge(mask: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarray:
+    """A mask of 0 and 1 that was made at a scale, at full size: without its steps, the edge a few pixels wide."""
+    if scale == 1:
+        return mask
+    return np.clip((resize(feather(mask, 1.0), shape) - 0.5) / scale + 0.5, 0, 1)
+
+
+def _fill_holes(mask: np.ndarray) -> np.ndarray:
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(mask.copy(), contours, -1, 255, cv2.FILLED)
