@@ -118,7 +118,9 @@ def test_the_inputs_are_the_functions_parameters_in_order(application):
     assert parameters["settings"].default is application.presets["paper"]
     keyword_only = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     assert set(keyword_only) >= {"network", "stop", "on_progress"}
-    assert {entry.kind for entry in application.inputs} <= {"image", "layer", "mask", "corners"}
+    assert {entry.kind for entry in application.inputs} <= {
+        "image", "images", "layer", "mask", "pairs", "corners", "numbers",
+    }  # fmt: skip
 
 
 def test_names_that_nothing_has():

@@ -28,19 +28,22 @@ class Input:
 
     Attributes:
         name: the argument's name in Python; with dashes, the option's where it is one.
-        kind: "image", "images" (one or more), "layer" (whose transparency is kept), "mask", "corners" or "numbers".
+        kind: "image", "images" (one or more), "layer" (whose transparency is kept), "mask", "pairs" (of an image
+            and a mask; any number), "corners" or "numbers".
         metavar: how the command line calls it.
         help: what it is.
         option: true if it is given as an option, --NAME, not by its place.
         required: false if it may be left out.
+        group: of those in a group exactly one is required.
     """
 
     name: str
     kind: str
-    metavar: str
+    metavar: str | tuple[str, str]
     help: str
     option: bool = False
     required: bool = True
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,14 @@ STYLIZE = Application(
 )
 RESTYLE_REGION = Application(
     name="restyle-region",
-    help="paint a quadrilateral, such as a screen",
+    help="paint a part in another style: a quadrilateral, such as a screen, or any shape",
     run=restyle_region,
     inputs=(
-        Input("image", "image", "IMAGE", "the image that holds the quadrilateral"),
-        Input("style", "image", "STYLE", "the painting whose style the quadrilateral takes"),
-        Input("corners", "corners", "X,Y", "its four corners in pixels of IMAGE, in any order", option=True),
+        Input("image", "image", "IMAGE", "the image that holds the part"),
+        Input("style", "image", "STYLE", "the painting whose style the part takes"),
+        Input("corners", "corners", "X,Y", "four corners in pixels of IMAGE, in any order", True, False, "part"),
+        Input("mask", "mask", "MASK", "or a mask, white on the part", True, False, "part"),
+        Input("also", "pairs", ("STYLE", "MASK"), "another style for another part; as often as wanted", True, False),
         Input("background_style", "image", "STYLE2", "a painting whose style the rest takes", True, required=False),
     ),
     presets=_BASE_PRESETS,

@@ -1,54 +1,71 @@
-"""restyle-region: paint one quadrilateral of an image, such as a screen, in another style (paper 4.2.1)."""
+"""restyle-region: paint a part of an image in another style, such as a screen (paper 4.2.1), or any shape."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from ..errors import expect
 from ..files import array_sha256
-from ..images.arrays import check_image
-from ..images.masks import feather
-from ..images.regions import order_corners, put_back, quadrilateral_mask, straighten
+from ..images.arrays import check_image, check_same_size, resize
+from ..images.masks import bounding_box, check_mask, feather
+from ..images.regions import blend, order_corners, put_back, quadrilateral_mask, straighten
 from ..network.features import VGG19
 from ..network.weights import find_weights
 from ..presets import PAPER_BASE
 from ..settings import Settings
+from ..solving.objective import Style
 from ..solving.optimize import STOPPED_BY_USER
 from ..solving.run import OnProgress, Progress, Result, silent
 from ..stopping import Stop, Stopped
-from .common import style_shape
+from .common import numbered, style_shape, weaken
+from .painting import paint
 from .stylize import stylize
 
 
 def restyle_region(
     image: np.ndarray,
     style: np.ndarray,
-    corners: Sequence[tuple[float, float]],
+    corners: Sequence[tuple[float, float]] | None = None,
     settings: Settings = PAPER_BASE,
     *,
+    mask: np.ndarray | None = None,
+    also: Sequence[tuple[np.ndarray, np.ndarray]] = (),
     background_style: np.ndarray | None = None,
     network: VGG19 | None = None,
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
 ) -> Result:
-    """Paint one quadrilateral of an image, such as a screen, in another style (paper 4.2.1).
+    """Paint a part of an image in another style: a quadrilateral, such as a screen (paper 4.2.1), or any shape.
 
-    The quadrilateral is straightened, stylised on its own, and put back with a feathered edge.
+    A quadrilateral is straightened, stylised on its own, and put back with a feathered edge. A shape is painted where
+    it is: only its pixels are free, and only its features count (guided Gram matrices, Gatys et al. 2017, *Controlling
+    Perceptual Factors in Neural Style Transfer*, section 3.2).
 
     Args:
-        image, style: (H, W, 3), RGB in [0, 1].
+        image: (H, W, 3), RGB in [0, 1].
+        style: (H, W, 3) of any size; its longer side is made that of the part.
         corners: four points (x, y) in the image, in any order, of a convex quadrilateral.
         settings: of the method.
+        mask: (H, W) in [0, 1], the shape, in place of corners.
+        also: more pairs of a style image and a mask, painted at once; where masks overlap, each has its share.
         background_style: an image whose style the rest takes; None leaves the rest bit for bit.
         network: None for VGG-19 with the weights of `find_weights`.
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
 
     Raises:
-        InputError: an input is not an image, or the corners are none (see `order_corners`).
+        InputError: an input is not an image, or the corners are none (see `order_corners`); a mask is none, is empty
+            or has another size; there are both corners and a mask, or neither.
         Stopped: it was stopped before the first evaluation.
     """
     image, style = check_image(image, "the image"), check_image(style, "the style image")
+    expect((corners is None) != (mask is None), "corners, or a mask", "neither" if mask is None else "both")
+    expect(corners is None or not also, "other styles beside a mask, not beside corners", f"{len(also)} of them")
+    if mask is not None:
+        pairs = [(style, mask), *also]
+        return _restyle_shapes(image, pairs, background_style, settings, network, stop, on_progress)
+    assert corners is not None
     ordered = order_corners(corners, image.shape[:2])
     region = check_image(straighten(image, ordered), "the straightened region")
     if background_style is not None:  # said now, not after the region's work
@@ -83,6 +100,44 @@ def restyle_region(
                 background=painted.report,
             )
     return Result(put_back(restyled.image, rest, ordered, alpha), report)
+
+
+def _restyle_shapes(
+    image: np.ndarray,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    background_style: np.ndarray | None,
+    settings: Settings,
+    network: VGG19 | None,
+    stop: Stop | None,
+    on_progress: OnProgress,
+) -> Result:
+    """Paint where masks are, in one optimisation; with a style for the rest, the whole image."""
+    inputs, paintings, masks = {"image": image}, [], []
+    for number, (style, mask) in enumerate(pairs, start=1):
+        style, mask = check_image(style, "the style image"), check_mask(mask)
+        check_same_size(image, mask, ("the image", "the mask"))
+        sized = style_shape(style.shape, bounding_box(mask >= 0.5).shape, settings)
+        paintings.append(resize(style, sized))
+        masks.append(feather(mask, settings.mask.feather))
+        inputs |= {numbered("style", number): style, numbered("mask", number): mask}
+    masks = shares(masks)
+    painted = np.minimum(sum(masks), 1)
+    if background_style is not None:
+        style = inputs["background_style"] = check_image(background_style, "the background's style image")
+        paintings.append(resize(style, style_shape(style.shape, image.shape, settings)))
+        masks.append(1 - painted)
+        painted = np.ones_like(painted)
+
+    def finish(result: np.ndarray) -> np.ndarray:
+        return weaken(blend(result, image, painted), image, settings.polish.strength)
+
+    styles = [Style(*pair) for pair in zip(paintings, masks) if pair[1].any()]
+    return paint("restyle-region", inputs, image, styles, painted, finish, settings, network, stop, on_progress)
+
+
+def shares(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The masks (H, W), so that where several meet they are 1 in all at most."""
+    return [mask / np.maximum(sum(masks), 1) for mask in masks]
 
 
 def _showing(on_progress: OnProgress, finish: Callable[[np.ndarray], np.ndarray]) -> OnProgress:

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import expect
-from ..images.arrays import check_image, is_grey, resize, split_alpha, to_grey
-from ..images.polish import match_colors, smooth_colors, with_colors, without_colors
+from ..images.arrays import check_image, resize, split_alpha
 from ..network.features import VGG19, blank_image
 from ..presets import PAPER_BASE
 from ..settings import Settings
 from ..solving.objective import Style
-from ..solving.run import OnProgress, Result, Task, silent, solve
+from ..solving.run import OnProgress, Result, silent
 from ..stopping import Stop
-from .common import GREY, fit_scales, numbered, style_shape, to_whole_cells, weaken
+from .common import numbered, style_shape, weaken
+from .painting import paint
 
 
 def stylize(
@@ -50,29 +50,17 @@ def stylize(
     styles = [check_image(image, "the style image") for image in given]
     weights = _shares(blend, len(styles))
     paintings = [resize(image, style_shape(image.shape, content.shape, settings)) for image in styles]
-    settings = fit_scales(settings, content.shape, *(painting.shape for painting in paintings))
-    height, width = content.shape[:2]
-    opaque = np.ones((height, width), np.float32) if alpha is None else alpha
-    shown = np.where(opaque[..., None] > 0, content, blank_image((height, width)))
-    framed, counts = to_whole_cells(shown, settings), to_whole_cells(opaque, settings)
-    grey = is_grey(content[opaque > 0]) and all(map(is_grey, styles))
-    if settings.image.match_colors:
-        paintings = [match_colors(painting, content[opaque > 0]) for painting in paintings]
-    if settings.image.keep_colors:
-        framed, paintings = without_colors(framed), [without_colors(painting) for painting in paintings]
+    opaque = np.ones(content.shape[:2], np.float32) if alpha is None else alpha
+    shown = np.where(opaque[..., None] > 0, content, blank_image(opaque.shape))
 
     def finish(image: np.ndarray) -> np.ndarray:
-        image = image[:height, :width]
-        image = to_grey(image) if grey else smooth_colors(image, settings.polish.smooth_colors)
-        image = with_colors(image, content) if settings.image.keep_colors else image
         image = weaken(image, content, settings.polish.strength)
         return image if alpha is None else np.dstack([image, alpha])
 
     inputs = {"content": content if alpha is None else np.dstack([content, alpha])}
     inputs |= {numbered("style", number): image for number, image in enumerate(styles, start=1)}
-    blended = tuple(Style(painting, counts, weight) for painting, weight in zip(paintings, weights))
-    task = Task("stylize", inputs, framed, blended, counts, finish, (GREY,) if grey else ())
-    return solve(task, settings, network, stop, on_progress)
+    blended = [Style(painting, opaque, weight) for painting, weight in zip(paintings, weights)]
+    return paint("stylize", inputs, shown, blended, opaque, finish, settings, network, stop, on_progress)
 
 
 def _shares(blend: Sequence[float], styles: int) -> list[float]:

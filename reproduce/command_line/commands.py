@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..applications.common import numbered
-from ..applications.registry import APPLICATIONS, Application
+from ..applications.registry import APPLICATIONS, Application, Input
 from ..errors import InputError, expect
 from ..files import WriteError, same_file, write_together
 from ..images.arrays import check_same_size, size_text, to_bytes
@@ -29,7 +29,7 @@ from ..stopping import Stopped, stop_on_signals
 from ..terminal import ProgressBar
 
 NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130  # exit codes; the last is Ctrl-C's
-FILES = ("image", "images", "layer", "mask")  # kinds of inputs that are read from files
+FILES = ("image", "layer", "mask")  # kinds of inputs that are one file
 
 
 def fail(message: str, code: int = USER_ERROR) -> int:
@@ -62,26 +62,22 @@ def run_application(options: argparse.Namespace) -> int:
     expect(options.save_every >= 0, "--save-every of 0 or more", options.save_every)
     settings = application.preset(options.preset, **_given(options, "setting_"))
     values = _given(options, "input_")
-    files = [entry for entry in application.inputs if entry.kind in FILES and entry.name in values]
-    paths = {entry.name: [values[entry.name]] if entry.kind != "images" else values[entry.name] for entry in files}
+    given = {entry.name: _files(entry, values[entry.name]) for entry in application.inputs if entry.name in values}
+    files = {name: file for several in given.values() for name, file in several.items()}
     show = _Show(options, output)
-    for path in (path for several in paths.values() for path in several):
+    for _, path in files.values():
         _check_not_an_input(output, path)
         expect(not show.may_write(Path(path)), "an input that --save-every leaves", path)
-    pictures = {
-        numbered(name, number): read_picture(path)
-        for name, several in paths.items()
-        for number, path in enumerate(several, start=1)
-    }
-    _check_can_hold(output, pictures[files[0].name].color.shape[:2])
+    pictures = {name: read_picture(path) for name, (_, path) in files.items()}
+    _check_can_hold(output, next(iter(pictures.values())).color.shape[:2])
     notices: list[str] = []
-    for entry in files:
-        taken = []
-        for number, path in enumerate(paths[entry.name], start=1):
-            value, said = _value(pictures[numbered(entry.name, number)], entry.kind, str(path))
-            taken.append(value)
-            notices += said
-        values[entry.name] = taken if entry.kind == "images" else taken[0]
+    taken: dict[str, Any] = {}
+    for name, (kind, path) in files.items():
+        taken[name], said = _value(pictures[name], kind, path)
+        notices += said
+    for entry in application.inputs:
+        if several := given.get(entry.name):
+            values[entry.name] = _joined(entry.kind, [taken[name] for name in several])
     show.say(*notices)
     limit_gpu_memory(options.gpu_memory)
     network = options.network or _found_network(options, show)
@@ -102,6 +98,26 @@ def run_application(options: argparse.Namespace) -> int:
     if not written or show.failed:
         return NOT_WRITTEN
     return stop.exit_code if report["interrupted"] else 0
+
+
+def _files(entry: Input, value: Any) -> dict[str, tuple[str, str]]:
+    """The files of an input: the name that reports call each -> its kind, and its path."""
+    if entry.kind == "images":
+        return {numbered(entry.name, number): ("image", path) for number, path in enumerate(value, start=1)}
+    if entry.kind == "pairs":
+        return {
+            numbered(f"{entry.name} {what}", number): (kind, path)
+            for number, pair in enumerate(value, start=1)
+            for what, kind, path in zip(("style", "mask"), ("image", "mask"), pair)
+        }
+    return {entry.name: (entry.kind, value)} if entry.kind in FILES else {}
+
+
+def _joined(kind: str, values: list[Any]) -> Any:
+    """What an application is given of an input's files."""
+    if kind == "pairs":
+        return list(zip(values[::2], values[1::2]))
+    return values if kind == "images" else values[0]
 
 
 def _value(picture: Picture, kind: str, name: str) -> tuple[Any, tuple[str, ...]]:

@@ -90,8 +90,11 @@ def _add_application(commands: Any, application: Application) -> None:
     text = application.help
     command = commands.add_parser(application.name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(run=run_application, application=application)
+    alternatives: dict[str, Any] = {}
     for entry in application.inputs:
-        _add_input(command, entry)
+        if entry.group and entry.group not in alternatives:
+            alternatives[entry.group] = command.add_mutually_exclusive_group(required=True)
+        _add_input(alternatives.get(entry.group, command), entry)
     command.add_argument("-o", "--output", metavar="OUT.png", required=True, help="the result; its report: OUT.json")
     command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
     command.add_argument("--weights", metavar="FILE", help="VGG-19 weights, .h5 (default: found or fetched)")
@@ -103,12 +106,14 @@ def _add_application(commands: Any, application: Application) -> None:
     _add_settings(command, application)
 
 
-def _add_input(command: argparse.ArgumentParser, entry: Input) -> None:
+def _add_input(command: Any, entry: Input) -> None:
     keywords: dict[str, Any] = {"metavar": entry.metavar, "help": entry.help}
     if entry.kind == "corners":
         keywords |= {"nargs": 4, "type": _point}
     if entry.kind == "images":
         keywords |= {"nargs": "+"}
+    if entry.kind == "pairs":
+        keywords |= {"nargs": 2, "action": "append"}
     if entry.kind == "numbers":
         keywords |= {"type": _numbers}
     if entry.option:
