@@ -1,6 +1,6 @@
 """Partial style transfer and painterly harmonisation with VGG-19, Keras and SciPy.
 
-from reproduce import stylize, restyle_region, harmonize
+from reproduce import stylize, restyle_region, harmonize, keep_details
 """
 
 import importlib
@@ -12,6 +12,7 @@ _EXPORTS = {
     "stylize": "applications.stylize",
     "restyle_region": "applications.restyle_region",
     "harmonize": "applications.harmonize",
+    "keep_details": "applications.keep_details",
     "preset": "applications.registry",
     "change": "settings",
     "Settings": "settings",

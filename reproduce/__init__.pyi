@@ -1,4 +1,5 @@
 from .applications.harmonize import harmonize as harmonize
+from .applications.keep_details import keep_details as keep_details
 from .applications.registry import preset as preset
 from .applications.restyle_region import restyle_region as restyle_region
 from .applications.stylize import stylize as stylize

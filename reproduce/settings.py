@@ -22,6 +22,7 @@ from .network.architecture import operations_until
 from .network.mask_pyramid import MODES
 from .options import NOT_FAR, NOT_NEGATIVE, POSITIVE, SHARE, Options, Rule, option
 
+OF_OBJECTS = ("harmonize", "keep-details")  # applications
 STARTS = ("content", "blank", "noise", "style")
 
 
@@ -52,19 +53,19 @@ class Mask(Options):
         "convolve",
         "the mask down the network: 3 x 3 averages and halving (convolve), halving only (area), or maxima (max)",
         choices=MODES,
-        only=("harmonize",),
+        only=OF_OBJECTS,
     )
     feather: float = option(
         2.0,
         "standard deviation of the Gaussian that softens the mask's edge, pixels",
         NOT_FAR,
-        only=("restyle-region", "harmonize"),
+        only=("restyle-region", *OF_OBJECTS),
     )
     grow: int = option(
         12,
         "how far around the mask pixels are optimised too, pixels (DPH's masks: 12)",
         NOT_FAR,
-        only=("harmonize",),
+        only=OF_OBJECTS,
     )
 
 
@@ -92,10 +93,10 @@ class Image(Options):
 class Polish(Options):
     """Against noise and blur (not in the paper; see images/polish.py)."""
 
-    adapt_content: bool = option(False, "weigh content by how densely the painting is painted", only=("harmonize",))
+    adapt_content: bool = option(False, "weigh content by how densely the painting is painted", only=OF_OBJECTS)
     recolor: bool = option(False, "finer stages take the content's lightness and the colours of the stage before")
     smooth_colors: int = option(0, "radius within which the result's colours are smoothed, pixels; 0: not", NOT_FAR)
-    match_grain: bool = option(False, "bring the object's fine lightness up to the painting's", only=("harmonize",))
+    match_grain: bool = option(False, "bring the object's fine lightness up to the painting's", only=OF_OBJECTS)
     strength: float = option(1.0, "how much of the result to show: 0 is the image that came in, 1 the result", SHARE)
 
 

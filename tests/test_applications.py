@@ -93,7 +93,7 @@ def stopping(stage, done):
 
 
 def test_every_application_has_every_preset_under_one_name():
-    assert set(APPLICATIONS) == {"stylize", "restyle-region", "harmonize"}
+    assert set(APPLICATIONS) == {"stylize", "restyle-region", "harmonize", "keep-details"}
     assert set(PRESETS) == {"paper", "refined", "gatys"}
     for name, application in APPLICATIONS.items():
         assert application.name == name
@@ -108,7 +108,7 @@ def test_every_application_has_every_preset_under_one_name():
 @pytest.mark.parametrize("application", APPLICATIONS.values(), ids=APPLICATIONS)
 def test_the_inputs_are_the_functions_parameters_in_order(application):
     parameters = inspect.signature(application.run).parameters
-    of_all = ["settings", "network", "stop", "on_progress"]
+    of_all = ["settings", *(["base"] if application.base else []), "network", "stop", "on_progress"]
     assert [entry.name for entry in application.inputs] == [name for name in parameters if name not in of_all]
     assert [name for name in parameters if name in of_all] == of_all
     required = [name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty]
@@ -124,11 +124,11 @@ def test_the_inputs_are_the_functions_parameters_in_order(application):
 
 
 def test_names_that_nothing_has():
-    with pytest.raises(InputError, match=r"an application out of stylize, restyle-region, harmonize\. Received: paint"):
+    with pytest.raises(InputError, match=r"an application out of .*, harmonize, keep-details\. Received: paint"):
         preset("paper", "paint")
     with pytest.raises(InputError, match=r"a preset out of paper, refined, gatys\. Received: papers"):
         preset("papers", "stylize")
-    with pytest.raises(InputError, match=r"a setting of stylize\. Received: feather, which restyle-region and harm"):
+    with pytest.raises(InputError, match=r"of stylize\. Received: feather, which restyle-region, harmonize and k"):
         preset("paper", "stylize", feather=3.0)
     with pytest.raises(InputError, match=r"a setting\. Received: brush"):
         preset("paper", "stylize", brush=3)

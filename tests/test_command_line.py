@@ -45,6 +45,7 @@ COMMANDS = {
     "stylize": ["CONTENT", "STYLE"],
     "restyle-region": ["CONTENT", "STYLE", "--corners", *SCREEN],
     "harmonize": ["BACKGROUND", "COMPOSITE", "MASK"],
+    "keep-details": ["CONTENT", "STYLE", "MASK"],
 }
 SHORT = ["--scale", "1", "--iterations", "3", "--quiet"]
 REPORT = {
@@ -123,7 +124,7 @@ def as_json(settings):
 def test_image_and_report(folder, capfd, command):
     assert run(folder, command, *COMMANDS[command], "-o", "OUT", *SHORT) == 0
     assert capfd.readouterr() == ("", "")  # --quiet
-    inputs = COMMANDS[command][:3] if command == "harmonize" else COMMANDS[command][:2]
+    inputs = COMMANDS[command][: 3 if command in ("harmonize", "keep-details") else 2]
     start = read_image(folder / f"{inputs[-2 if command == 'harmonize' else 0].lower()}.png")
     result = read_image(folder / "out.png")
     assert result.shape == (HEIGHT, WIDTH, 3)
@@ -724,6 +725,7 @@ def test_help_shows_the_settings_that_have_a_meaning_and_no_others(application, 
     shown = help_of(application, capfd)
     options = set(re.findall(r"^  (?:-\w(?: [^ ,]+)?, )?--([a-z-]+)", shown, re.MULTILINE))
     inputs = {entry.name for entry in APPLICATIONS[application].inputs if entry.option}
+    inputs |= {"keep-intermediates"} if APPLICATIONS[application].base else set()
     names = set().union(*(meaningful(application, style_loss) for style_loss in STYLE_LOSSES))
     assert options == OF_EVERY_RUN | {name.replace("_", "-") for name in names | inputs}
     usage = shown[: shown.index("\n\n")]
@@ -1039,9 +1041,12 @@ def test_patch_as_large_as_it_may_be(folder):
 
 
 HAVE = {
-    ("stylize", "feather"): "a setting of stylize. Received: feather, which restyle-region and harmonize have",
-    ("stylize", "grow"): "a setting of stylize. Received: grow, which harmonize has",
-    ("restyle-region", "mask_mode"): "a setting of restyle-region. Received: mask_mode, which harmonize has",
+    (
+        "stylize",
+        "feather",
+    ): "Received: feather, which restyle-region, harmonize and keep-details have",
+    ("stylize", "grow"): "a setting of stylize. Received: grow, which harmonize and keep-details have",
+    ("restyle-region", "mask_mode"): "Received: mask_mode, which harmonize and keep-details have",
     ("harmonize", "style_scale"): "of harmonize. Received: style_scale, which stylize and restyle-region have",
     ("gram", "match_once"): "a setting of the style loss gram. Received: match_once, which sliced has",
     ("gram", "patch_size"): "the style loss gram. Received: patch_size, which matched, per_patch, sliced have",

@@ -21,7 +21,7 @@ LEAVES = list(leaves())
 
 
 def test_the_applications():
-    assert set(APPLICATIONS) == set(NAMES)
+    assert set(APPLICATIONS) == {*NAMES, "keep-details"}
 
 
 def test_the_papers_harmonisation():
@@ -199,12 +199,12 @@ def test_an_unknown_leaf_is_refused(name):
 
 
 @pytest.mark.parametrize("application, changes, owners", [
-    ("stylize", {"feather": 1}, "which restyle-region and harmonize have"),
-    ("stylize", {"grow": 1}, "which harmonize has"),
-    ("restyle-region", {"grow": 1}, "which harmonize has"),
-    ("restyle_region", {"mask_mode": "max"}, "which harmonize has"),
+    ("stylize", {"feather": 1}, "which restyle-region, harmonize and keep-details have"),
+    ("stylize", {"grow": 1}, "which harmonize and keep-details have"),
+    ("restyle-region", {"grow": 1}, "which harmonize and keep-details have"),
+    ("restyle_region", {"mask_mode": "max"}, "which harmonize and keep-details have"),
     ("harmonize", {"style_scale": 1.0}, "which stylize and restyle-region have"),
-    ("stylize", {"adapt_content": True}, "which harmonize has"),
+    ("stylize", {"adapt_content": True}, "which harmonize and keep-details have"),
 ])  # fmt: skip
 def test_a_leaf_without_a_meaning_in_an_application_is_refused_with_who_has_it(application, changes, owners):
     with pytest.raises(InputError) as refusal:

@@ -16,10 +16,12 @@ from ..settings import Settings, change, leaves
 from ..solving.plan import Estimate, Extent, estimate
 from ..solving.run import Result
 from .harmonize import harmonize
+from .keep_details import keep_details
 from .restyle_region import restyle_region
 from .stylize import stylize
 
 Size = tuple[int, int]  # (height, width)
+SHARED = {"scale", "keep_colors", "match_colors"}  # with the network's and the solver's settings
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Application:
         run: the function: inputs by name, `settings`, `network`, `stop`, `on_progress` -> Result.
         inputs: what it takes.
         presets: name -> settings.
+        base: the application that comes first, with the preset of the same name, where one does.
         extent: (size of the input, sizes of objects, their mask or None, settings) -> what its cost goes by.
     """
 
@@ -65,6 +68,7 @@ class Application:
     inputs: tuple[Input, ...]
     presets: dict[str, Settings]
     extent: Callable[[Size, Sequence[Size], np.ndarray | None, Settings], Extent]
+    base: "Application | None" = None
 
     def preset(self, name: str, **changes: Any) -> Settings:
         """The settings of a preset, with some leaves changed.
@@ -76,12 +80,24 @@ class Application:
         for _, leaf, _ in leaves():
             only = leaf.metadata["only"]
             if leaf.name in changes and only and self.name not in only:
-                owners = f"{' and '.join(only)} {'has' if len(only) == 1 else 'have'}"
+                owners = f"{', '.join(only[:-1])} and {only[-1]} have" if len(only) > 1 else f"{only[0]} has"
                 raise InputError(f"Expected a setting of {self.name}. Received: {leaf.name}, which {owners}")
         return change(self.presets[name], **changes)
 
+    def base_preset(self, name: str, **changes: Any) -> Settings | None:
+        """The settings of what comes first: a preset with those of the changes that hold for both."""
+        shared = {leaf.name for group, leaf, _ in leaves() if group in ("network", "solver")} | SHARED
+        if self.base is None:
+            return None
+        return self.base.preset(name, **{leaf: value for leaf, value in changes.items() if leaf in shared})
+
     def estimate(
-        self, size: Size, objects: Sequence[Size], settings: Settings, mask: np.ndarray | None = None
+        self,
+        size: Size,
+        objects: Sequence[Size],
+        settings: Settings,
+        mask: np.ndarray | None = None,
+        base: Settings | None = None,
     ) -> Estimate:
         """Expect the cost of a run.
 
@@ -90,10 +106,15 @@ class Application:
             objects: (height, width) of each object, taken to lie far from the others; of the straightened region.
             settings: of the run.
             mask: (H, W), where the objects are, in place of their sizes.
+            base: of what comes first, where something does.
         """
         if mask is not None:
             objects = [bounding_box(mask).shape]
-        return estimate(self.extent(size, objects, mask, settings), settings)
+        own = estimate(self.extent(size, objects, mask, settings), settings)
+        if self.base is None or base is None:
+            return own
+        first = self.base.estimate(size, objects, base)
+        return own._replace(memory_bytes=max(own.memory_bytes, first.memory_bytes), stages=first.stages + own.stages)
 
 
 def _whole(shape: Size) -> list[Rectangle]:
@@ -161,8 +182,22 @@ HARMONIZE = Application(
     presets={"paper": PAPER, "refined": REFINED, "gatys": GATYS},
     extent=_extent_of_objects,
 )
+KEEP_DETAILS = Application(
+    name="keep-details",
+    help="paint an image in the style of another, but keep an object's details",
+    run=keep_details,
+    inputs=(
+        Input("content", "image", "CONTENT", "the image to paint"),
+        Input("style", "image", "STYLE", "the painting whose style it takes"),
+        Input("mask", "mask", "MASK", "white, or opaque, on the object whose details are to stay"),
+        Input("stylized", "image", "BASE", "the painted image, where there is one already", True, required=False),
+    ),
+    presets=HARMONIZE.presets,
+    extent=_extent_of_objects,
+    base=STYLIZE,
+)
 
-APPLICATIONS = {application.name: application for application in (STYLIZE, RESTYLE_REGION, HARMONIZE)}
+APPLICATIONS = {application.name: application for application in (STYLIZE, RESTYLE_REGION, HARMONIZE, KEEP_DETAILS)}
 PRESETS = tuple(STYLIZE.presets)
 
 

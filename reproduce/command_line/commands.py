@@ -60,13 +60,16 @@ def run_application(options: argparse.Namespace) -> int:
     output = check_output(options.output)
     check_report_path(output)
     expect(options.save_every >= 0, "--save-every of 0 or more", options.save_every)
-    settings = application.preset(options.preset, **_given(options, "setting_"))
+    changes = _given(options, "setting_")
+    settings = application.preset(options.preset, **changes)
     values = _given(options, "input_")
     given = {entry.name: _files(entry, values[entry.name]) for entry in application.inputs if entry.name in values}
     files = {name: file for several in given.values() for name, file in several.items()}
     show = _Show(options, output)
+    beside = _beside(application, options, output)
     for _, path in files.values():
-        _check_not_an_input(output, path)
+        for written_to in (output, *beside.values()):
+            _check_not_an_input(written_to, path)
         expect(not show.may_write(Path(path)), "an input that --save-every leaves", path)
     pictures = {name: read_picture(path) for name, (_, path) in files.items()}
     _check_can_hold(output, next(iter(pictures.values())).color.shape[:2])
@@ -78,6 +81,8 @@ def run_application(options: argparse.Namespace) -> int:
     for entry in application.inputs:
         if several := given.get(entry.name):
             values[entry.name] = _joined(entry.kind, [taken[name] for name in several])
+    if application.base:
+        values["base"] = application.base_preset(options.preset, **changes)
     show.say(*notices)
     limit_gpu_memory(options.gpu_memory)
     network = options.network or _found_network(options, show)
@@ -92,12 +97,33 @@ def run_application(options: argparse.Namespace) -> int:
         report |= {"inputs": {name: picture.sha256 for name, picture in pictures.items()}}
         report |= {"notices": notices + report["notices"]}
         written = _write(output, result.image, report)
+        for name, place in beside.items():
+            written = (name not in result.steps or _write_beside(place, result.steps[name])) and written
     loss = report["loss"]
     show.say(f"{output}: {report['evaluations']} evaluations in {report['seconds']:.0f} s, loss "
              f"{loss['initial']['total']:.4g} -> {loss['final']['total']:.4g} ({report['stop_reason']})")  # fmt: skip
     if not written or show.failed:
         return NOT_WRITTEN
     return stop.exit_code if report["interrupted"] else 0
+
+
+def _beside(application: Application, options: argparse.Namespace, output: Path) -> dict[str, Path]:
+    """What is written of the images on the way to the result: name -> path."""
+    if application.base is None:
+        return {}
+    names = [] if options.input_stylized else ["stylized"]
+    names += ["pasted", "mask"] if options.keep_intermediates else []
+    return {name: output.with_name(f"{output.stem}_{name}{output.suffix}") for name in names}
+
+
+def _write_beside(path: Path, image: np.ndarray) -> bool:
+    """Write an image on the way to the result; says why if it cannot be."""
+    try:
+        write_image(path, image)
+        return True
+    except OSError as error:
+        fail(reason(error))
+        return False
 
 
 def _files(entry: Input, value: Any) -> dict[str, tuple[str, str]]:
@@ -256,7 +282,13 @@ def run_plan(options: argparse.Namespace) -> int:
     expect(size is not None, "--size WxH, or --mask FILE", "neither")
     changes = {} if options.scale is None else {"scale": options.scale}
     estimates = {
-        name: application.estimate(size, objects, application.preset(options.preset, **changes), mask)
+        name: application.estimate(
+            size,
+            objects,
+            application.preset(options.preset, **changes),
+            mask,
+            application.base_preset(options.preset, **changes),
+        )
         for name, application in APPLICATIONS.items()
     }
     speed = matrix_product_speed()

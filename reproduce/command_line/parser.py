@@ -96,6 +96,10 @@ def _add_application(commands: Any, application: Application) -> None:
             alternatives[entry.group] = command.add_mutually_exclusive_group(required=True)
         _add_input(alternatives.get(entry.group, command), entry)
     command.add_argument("-o", "--output", metavar="OUT.png", required=True, help="the result; its report: OUT.json")
+    if application.base:
+        command.add_argument(
+            "--keep-intermediates", action="store_true", help="write OUT_pasted.png and OUT_mask.png too"
+        )
     command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
     command.add_argument("--weights", metavar="FILE", help="VGG-19 weights, .h5 (default: found or fetched)")
     command.add_argument("--save-every", metavar="N", type=int, default=0, help="write OUT_000N.png every N iterations")

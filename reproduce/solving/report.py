@@ -42,6 +42,7 @@ class Report:
         trace: of each evaluation its stage, loss, seconds since the stage began, and terms.
         corners: of a restyled region.
         background: the report of the rest's own run, where the rest took a style too.
+        base: the report of the painted image's run, in which an object was kept.
     """
 
     application: str
@@ -63,13 +64,15 @@ class Report:
     trace: list[dict[str, float]]
     corners: list[list[float]] | None = None
     background: "Report | None" = None
+    base: "Report | None" = None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it; what a run has no use for is left out."""
         optional = [entry.name for entry in fields(self) if entry.default is not dataclasses.MISSING]
         entries = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        if self.background is not None:
-            entries["background"] = self.background.as_dict()
+        for name in ("background", "base"):
+            if isinstance(part := entries[name], Report):
+                entries[name] = part.as_dict()
         return {name: value for name, value in entries.items() if value is not None or name not in optional}
 
 

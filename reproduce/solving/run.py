@@ -1,8 +1,8 @@
 """A run: one optimisation from full-size images to a full-size result, in stages, with its report."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,13 @@ Shape = tuple[int, int]  # (height, width)
 class Result:
     """An image, float32 (H, W, 3), RGB in [0, 1], of the input's size, and the report on how it came about.
 
-    Where the content of `stylize` had a fourth channel, how opaque it is, the image has that too.
+    Where the content of `stylize` had a fourth channel, how opaque it is, the image has that too. `steps` are images on
+    the way to it, by name, in an application that has some.
     """
 
     image: np.ndarray
     report: Report
+    steps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
