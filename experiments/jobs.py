@@ -29,6 +29,7 @@ NOT_METHOD = (
     "command_line/__init__.py",  # another way in than a job's
     "command_line/commands.py",
     "command_line/parser.py",
+    "images/selection.py",  # makes masks, which a job is given
     "metrics.py",  # judges what is finished
     "presets.py",  # a job has its settings, resolved
     "solving/plan.py",  # foretells
@@ -212,8 +213,10 @@ def _code(path: Path) -> str:
     return ast.dump(tree)
 
 
-def _described(value: Any) -> tuple[str, tuple[int, ...], str]:
-    """An input by its type, its shape, and the hash of its bytes."""
+def _described(value: Any) -> Any:
+    """An input by its type, its shape, and the hash of its bytes; of several each."""
+    if isinstance(value, list | tuple) and any(isinstance(part, list | tuple | np.ndarray) for part in value):
+        return [_described(part) for part in value]
     array = np.asarray(value)
     if array.dtype.hasobject:  # whose bytes are addresses
         raise TypeError(f"Expected an input of numbers or text. Received: {value!r}")

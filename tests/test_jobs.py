@@ -57,8 +57,10 @@ def test_neither_the_name_nor_the_order_of_inputs_is_part_of_a_key():
     assert replace(job, inputs=dict(reversed(job.inputs.items()))).key == job.key
 
 
-def another(leaf, value):
+def another(leaf, value, settings):
     """Another value that a setting may have."""
+    if leaf.name == "layer_weights":
+        return tuple(range(1, len(settings.style.style_layers) + 1))
     if isinstance(value, bool):
         return not value
     if leaf.metadata["choices"]:
@@ -80,7 +82,7 @@ LEAVES = [
 @pytest.mark.parametrize(("settings", "leaf"), LEAVES)
 def test_every_setting_is_part_of_a_key(settings, leaf):
     value = settings.as_dict()[leaf.name]
-    changed = change(settings, **{leaf.name: another(leaf, value)})
+    changed = change(settings, **{leaf.name: another(leaf, value, settings)})
     assert changed.as_dict()[leaf.name] != value
     assert make_job(settings=changed).key != make_job(settings=settings).key
 
@@ -95,6 +97,9 @@ VALUES = {
     "layer": image(3),
     "mask": mask(),
     "corners": np.array([(8.0, 8), (40, 8), (40, 30), (8, 30)]),
+    "images": [image(4), image(5)[1:]],
+    "pairs": [(image(6), mask()), (image(7)[1:], mask())],
+    "numbers": (0.5, 1.5),
 }
 INPUTS = [
     pytest.param(application, entry, id=f"{application.name}-{entry.name}")
@@ -103,12 +108,19 @@ INPUTS = [
 ]
 
 
+def with_another_end(value):
+    """The last number of a value changed."""
+    if isinstance(value, list | tuple):
+        return [*value[:-1], with_another_end(value[-1])]
+    changed = np.array(value)
+    changed.ravel()[-1:] += 0.25
+    return changed
+
+
 @pytest.mark.parametrize(("application", "entry"), INPUTS)
 def test_every_input_is_part_of_a_key(application, entry):
     job = Job("a case", application.name, {i.name: VALUES[i.kind] for i in application.inputs}, PAPER, None)
-    value = np.array(job.inputs[entry.name])
-    value.ravel()[-1] += 0.25
-    assert with_input(job, entry.name, value).key != job.key
+    assert with_input(job, entry.name, with_another_end(job.inputs[entry.name])).key != job.key
     left_out = {name: value for name, value in job.inputs.items() if name != entry.name}
     assert replace(job, inputs=left_out).key != job.key
 
