@@ -34,6 +34,7 @@ SMALL = VGG19(width=0.05)
 stylize = partial(reproduce.stylize, network=SMALL)
 restyle_region = partial(reproduce.restyle_region, network=SMALL)
 harmonize = partial(reproduce.harmonize, network=SMALL)
+keep_details = partial(reproduce.keep_details, network=SMALL)
 
 QUICK = change(PAPER, style_layers=("block2_conv1", "block3_conv1"), content_layers=("block3_conv1",), iterations=4)
 QUICK_BASE = change(QUICK, style_loss="gram", start="content")
@@ -492,6 +493,7 @@ def run_of(application):
         "harmonize": lambda: harmonize(*pasted(), QUICK),
         "stylize": lambda: stylize(image, style, QUICK_BASE),
         "restyle-region": lambda: restyle_region(image, style, CORNERS, QUICK_BASE),
+        "keep-details": lambda: keep_details(image, style, pasted()[2], QUICK, base=QUICK_BASE),
     }[application]()
 
 
@@ -504,12 +506,12 @@ def test_the_report_says_everything_and_survives_json(application):
         "application", "settings", "inputs", "weights", "size", "iterations", "evaluations", "seconds", "trace",
         "seconds_per_evaluation", "peak_memory_bytes", "loss", "stop_reason", "interrupted", "versions", "git",
         "notices",
-    } | ({"corners"} if application == "restyle-region" else set())  # fmt: skip
+    } | {"restyle-region": {"corners"}, "keep-details": {"base"}}.get(application, set())  # fmt: skip
     assert report["application"] == application
-    settings = QUICK if application == "harmonize" else QUICK_BASE
+    settings = QUICK if application in ("harmonize", "keep-details") else QUICK_BASE
     assert report["settings"] == json.loads(json.dumps(settings.as_dict()))
     assert report["settings"]["iterations"] == 4
-    assert report["settings"].get("patch_size") == (3 if application == "harmonize" else None)
+    assert report["settings"].get("patch_size") == (3 if settings is QUICK else None)
     assert report["weights"] == {"source": "random", "sha256": None}
     assert all(len(digest) == 64 for digest in report["inputs"].values())
     of_images = [entry.name for entry in APPLICATIONS[application].inputs if entry.kind != "corners" and entry.required]
@@ -545,7 +547,7 @@ class Named(VGG19):
 @pytest.mark.parametrize("application", APPLICATIONS)
 def test_weights_are_looked_for_only_when_no_network_is_given(monkeypatch, application):
     asked = []
-    for module in ("solving.run", "applications.restyle_region"):
+    for module in ("solving.run", "applications.restyle_region", "applications.keep_details"):
         monkeypatch.setattr(sys.modules[f"reproduce.{module}"], "find_weights", lambda: asked.append(1) or FOUND)
         monkeypatch.setattr(sys.modules[f"reproduce.{module}"], "VGG19", Named)
     image, settings = blobs((67, 90), 0), change(QUICK_BASE, iterations=0)
@@ -553,6 +555,7 @@ def test_weights_are_looked_for_only_when_no_network_is_given(monkeypatch, appli
         "harmonize": partial(reproduce.harmonize, *pasted(), settings),
         "stylize": partial(reproduce.stylize, image, image, settings),
         "restyle-region": partial(reproduce.restyle_region, image, image, CORNERS, settings, background_style=image),
+        "keep-details": partial(reproduce.keep_details, image, image, pasted()[2], settings, base=settings),
     }[application]
     assert run(network=Named(MINE)).report.weights == {"source": "mine", "sha256": "1" * 64}
     assert not asked

@@ -5,10 +5,10 @@ import json
 import cv2
 import numpy as np
 import pytest
-from test_applications import QUICK, QUICK_BASE, blobs, pasted, problems  # noqa: F401
+from test_applications import QUICK, QUICK_BASE, blobs, harmonize, pasted, problems, stylize  # noqa: F401
 from test_command_line import SHORT, folder, refused, run  # noqa: F401
 
-from reproduce import InputError, change, harmonize, stylize
+from reproduce import InputError, change
 from reproduce.images.arrays import is_grey, to_lab
 from reproduce.images.polish import match_colors, with_colors, without_colors
 

@@ -5,10 +5,10 @@ import json
 import cv2
 import numpy as np
 import pytest
-from test_applications import QUICK, QUICK_BASE, blobs, disc, stopping
+from test_applications import QUICK, QUICK_BASE, blobs, disc, harmonize, keep_details, stopping, stylize
 from test_command_line import SHORT, folder, refused, run  # noqa: F401
 
-from reproduce import InputError, Stop, Stopped, change, harmonize, keep_details, read_image, read_mask, stylize
+from reproduce import InputError, Stop, Stopped, change, read_image, read_mask
 from reproduce.applications.registry import APPLICATIONS, preset
 from reproduce.images.regions import blend
 
