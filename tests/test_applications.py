@@ -1036,6 +1036,13 @@ def test_scales_at_which_images_have_no_features_are_left_out(content, style, ex
     assert fit_scales(change(settings, coarse_to_fine=0), content, style).solver.coarse_to_fine == 0
 
 
+def test_scales_at_which_no_patch_would_fit_are_left_out():
+    settings = change(QUICK, style_layers=("block4_conv1",), scale=1.0, coarse_to_fine=3)
+    for patch_size, expected in ((1, 3), (3, 2), (5, 2), (7, 1)):  # 20, 40 and 80 pixels are 2, 5 and 10 cells
+        fitting = fit_scales(change(settings, patch_size=patch_size), (160, 170, 3))
+        assert fitting.solver.coarse_to_fine == expected
+
+
 def test_small_images_are_solved_at_fewer_scales(problems):
     report = stylize(blobs((70, 90), 0), blobs((66, 64), 1), change(GATYS, iterations=1, scale=1.0)).report
     assert report.settings["coarse_to_fine"] == 1

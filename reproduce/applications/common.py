@@ -34,7 +34,8 @@ def style_shape(style: tuple[int, ...], content: tuple[int, ...], settings: Sett
 
 def fit_scales(settings: Settings, *shapes: tuple[int, ...]) -> Settings:
     """The settings without the coarser scales at which an image of these shapes would be of next to no features."""
-    smallest = FEWEST_CELLS * stride(settings.layers[-1])
+    cells = max(FEWEST_CELLS, 2 * settings.style.halo + 1)  # a patch must fit in
+    smallest = cells * stride(settings.layers[-1])
     while (coarser := settings.solver.coarse_to_fine) and any(
         min(scaled_shape(shape, stages(settings)[0].scale)) < smallest for shape in shapes
     ):
