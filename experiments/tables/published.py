@@ -80,8 +80,10 @@ def draw(request: Request, runs: Runs) -> None:
 
 
 def _job(request: Request, pair: Pair) -> Job:
-    settings = preset("gatys", "stylize", scale=pair.scale)
-    return request.job(f"{pair.name}, gatys", "stylize", settings, content=pair.content, style=pair.style)
+    """At the published size, so that nothing is enlarged and shrunk again, which would cost fine detail."""
+    content = resize(pair.content, scaled_shape(pair.content.shape, pair.scale))
+    settings = preset("gatys", "stylize", scale=1.0)
+    return request.job(f"{pair.name}, gatys", "stylize", settings, content=content, style=pair.style)
 
 
 _HEAD = (
