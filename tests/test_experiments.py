@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from test_second_judge import tensors
 
 from experiments import command_line, judging, methods, request
 from experiments.benchmark import benchmark, measuring
@@ -25,7 +26,7 @@ from experiments.materials.cases import Case, Materials
 from experiments.methods import METHODS
 from experiments.request import SMOKE_CASES, SMOKE_ITERATIONS, SMOKE_SIDE, Request
 from experiments.scenes import ScreenScene
-from experiments.second_judge import CONVOLUTIONS, AlexNet
+from experiments.second_judge import AlexNet
 from experiments.tables import ablation, table
 from reproduce import VGG19, InputError, Stop, read_image, write_image
 from reproduce.applications.registry import APPLICATIONS
@@ -68,17 +69,6 @@ def judge_of_ones(case, network, alexnet):
     return lambda image: (
         {"content": float(image[0, 0, 0])} | dict.fromkeys(("style", "grain", "color_grain", "seam"), 1.0)
     )
-
-
-def random_alexnet():
-    """AlexNet with random weights."""
-    random, tensors = np.random.default_rng(0), {"AlexNet_0": {}}
-    for number, convolution in enumerate(CONVOLUTIONS.values()):
-        kernel = random.normal(scale=np.prod(convolution.kernel[:3]) ** -0.5, size=convolution.kernel)
-        bias, learned = np.zeros(kernel.shape[-1:], np.float32), np.ones((1, 1, kernel.shape[-1], 1), np.float32)
-        tensors["AlexNet_0"][f"Conv_{number}"] = {"kernel": kernel.astype(np.float32), "bias": bias}
-        tensors[f"NetLinLayer_{number}"] = {"Conv_0": {"kernel": learned}}
-    return AlexNet(tensors)
 
 
 def titles(figure):
@@ -239,7 +229,7 @@ def test_judging_compares_with_the_naive_composite():
 
 
 def test_a_second_judge_adds_its_measures():
-    one, two = (judging.judgement(case(), NETWORK, alexnet) for alexnet in (None, random_alexnet()))
+    one, two = (judging.judgement(case(), NETWORK, alexnet) for alexnet in (None, AlexNet(tensors())))
     naive, painting = two(case().composite), two(case().background)
     assert naive["style_alexnet"] == pytest.approx(1) and naive["lpips"] == 0
     assert painting["style_alexnet"] < 1 and painting["lpips"] > 0

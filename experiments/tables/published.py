@@ -9,7 +9,7 @@ from reproduce import metrics
 from reproduce.applications.registry import preset
 from reproduce.errors import expect
 from reproduce.files import write_together
-from reproduce.images.arrays import resize, scaled_shape
+from reproduce.images.arrays import resize, scaled_shape, to_grey
 from reproduce.images.files import read_image
 from reproduce.losses.gram import gram_matrix
 from reproduce.losses.normalization import NORMALIZATIONS
@@ -23,7 +23,6 @@ from ..request import Request
 LAYERS = tuple(f"block{number}_conv1" for number in range(1, 6))
 SUFFIXES = ("jpg", "jpeg", "png")
 ENDINGS = ("content", "style", "published")
-GREY = np.array([0.299, 0.587, 0.114])
 
 
 class Pair(NamedTuple):
@@ -127,4 +126,4 @@ def _gram(features: np.ndarray) -> np.ndarray:
 
 def contrast(image: np.ndarray) -> float:
     """Standard deviation of grey (Rec. 601), of 0 to 255."""
-    return 255 * float((image @ GREY).std())
+    return 255 * float(to_grey(image.astype(np.float32))[..., 0].std())

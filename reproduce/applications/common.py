@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.arrays import MAXIMUM_PIXELS, scaled_shape, size_text
+from ..images.polish import match_colors, without_colors
 from ..network.architecture import stride
 from ..settings import Settings, change
 from ..solving.run import stages
@@ -69,6 +70,13 @@ def to_whole_cells(image: np.ndarray, settings: Settings) -> np.ndarray:
 def numbered(name: str, number: int) -> str:
     """How reports call an input of which there may be several: style, style 2, style 3."""
     return name if number == 1 else f"{name} {number}"
+
+
+def in_colors(style: np.ndarray, wanted: np.ndarray, settings: Settings) -> np.ndarray:
+    """A style image (h, w, 3) in the colours that its strokes are to have, where wanted are those of pixels (n, 3)."""
+    if settings.image.match_colors:
+        style = match_colors(style, wanted)
+    return without_colors(style) if settings.image.keep_colors else style
 
 
 def weaken(result: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..images.arrays import check_image, check_same_size, is_grey, to_grey
 from ..images.masks import check_mask, feather, loosen
-from ..images.polish import content_share, match_colors, match_grain, smooth_colors, with_colors, without_colors
+from ..images.polish import content_share, match_grain, smooth_colors, with_colors, without_colors
 from ..images.regions import blend
 from ..network.features import VGG19
 from ..presets import PAPER
@@ -12,7 +12,7 @@ from ..settings import Settings, change
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, silent, solve
 from ..stopping import Stop
-from .common import GREY, check_working_sizes, fit_scales, weaken
+from .common import GREY, check_working_sizes, fit_scales, in_colors, weaken
 
 MUCH = 0.6  # of a painting
 
@@ -61,11 +61,8 @@ def harmonize(
     loose = loosen(mask, settings.mask.grow, settings.mask.feather)
     content = np.where(loose[..., None] > 0, composite, background)
     naive = np.where(alpha[..., None] > 0, composite, background)
-    painting, keep_colors = background, settings.image.keep_colors
-    if settings.image.match_colors:
-        painting = match_colors(painting, composite[mask >= min(0.5, mask.max())])
-    if keep_colors:
-        painting, content = without_colors(painting), without_colors(content)
+    painting, keep_colors = in_colors(background, composite[mask >= 0.5], settings), settings.image.keep_colors
+    content = without_colors(content) if keep_colors else content
     grey = is_grey(background) and is_grey(composite)
 
     def finish(image: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..settings import Settings, change
 from ..solving.optimize import STOPPED_BY_USER
 from ..solving.run import OnProgress, Result, silent
 from ..stopping import Stop, Stopped
-from .common import check_working_sizes, weaken
+from .common import check_working_sizes, fit_scales, weaken
 from .harmonize import harmonize
 from .stylize import stylize
 
@@ -54,7 +54,7 @@ def keep_details(
     """
     content, style, mask = check_image(content, "the content image"), check_image(style, "the style"), check_mask(mask)
     check_same_size(content, mask, ("the content image", "the mask"))
-    check_working_sizes({"content": content.shape}, change(settings, coarse_to_fine=0))
+    check_working_sizes({"content": content.shape}, fit_scales(settings, content.shape))
     inputs = {"content": array_sha256(content), "style": array_sha256(style), "mask": array_sha256(mask)}
     network, stop, of_base = network or VGG19(find_weights()), Stop() if stop is None else stop, None
     if stylized is None:

@@ -6,13 +6,13 @@ import numpy as np
 
 from ..images.arrays import is_grey, to_grey
 from ..images.masks import bounding_box
-from ..images.polish import match_colors, smooth_colors, with_colors, without_colors
+from ..images.polish import smooth_colors, with_colors, without_colors
 from ..network.features import VGG19
 from ..settings import Settings
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, solve
 from ..stopping import Stop
-from .common import GREY, fit_scales, to_whole_cells
+from .common import GREY, fit_scales, in_colors, to_whole_cells
 
 
 def paint(
@@ -44,22 +44,16 @@ def paint(
     if settings.image.keep_colors:
         framed = without_colors(framed)
     masks = {id(mask): to_whole_cells(mask, settings) for mask in (counts, *(style.mask for style in styles))}
-    framed_styles = tuple(
-        Style(_in_colors(style, content, settings), masks[id(style.mask)], style.weight) for style in styles
-    )
+
+    def framed_style(style: Style) -> Style:
+        inside = style.mask >= min(0.5, style.mask.max())
+        return Style(in_colors(style.image, content[inside], settings), masks[id(style.mask)], style.weight)
 
     def painted(image: np.ndarray) -> np.ndarray:
         image = image[:height, :width]
         image = to_grey(image) if grey else smooth_colors(image, settings.polish.smooth_colors)
         return finish(with_colors(image, content) if settings.image.keep_colors else image)
 
+    framed_styles = tuple(map(framed_style, styles))
     task = Task(application, inputs, framed, framed_styles, masks[id(counts)], painted, (GREY,) if grey else ())
     return solve(task, settings, network, stop, on_progress)
-
-
-def _in_colors(style: Style, content: np.ndarray, settings: Settings) -> np.ndarray:
-    """The style's image in the colours that its strokes are to have."""
-    image = style.image
-    if settings.image.match_colors:
-        image = match_colors(image, content[style.mask >= min(0.5, style.mask.max())])
-    return without_colors(image) if settings.image.keep_colors else image

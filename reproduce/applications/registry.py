@@ -86,9 +86,9 @@ class Application:
 
     def base_preset(self, name: str, **changes: Any) -> Settings | None:
         """The settings of what comes first: a preset with those of the changes that hold for both."""
-        shared = {leaf.name for group, leaf, _ in leaves() if group in ("network", "solver")} | SHARED
         if self.base is None:
             return None
+        shared = {leaf.name for group, leaf, _ in leaves() if group in ("network", "solver")} | SHARED
         return self.base.preset(name, **{leaf: value for leaf, value in changes.items() if leaf in shared})
 
     def estimate(

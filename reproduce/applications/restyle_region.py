@@ -137,7 +137,8 @@ def _restyle_shapes(
 
 def shares(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The masks (H, W), so that where several meet they are 1 in all at most."""
-    return [mask / np.maximum(sum(masks), 1) for mask in masks]
+    total = np.maximum(sum(masks), 1)
+    return [mask / total for mask in masks]
 
 
 def _showing(on_progress: OnProgress, finish: Callable[[np.ndarray], np.ndarray]) -> OnProgress:

@@ -247,14 +247,29 @@ def _download(url: str, path: Path, progress: Progress) -> None:
 
 
 def _pip_download(requirement: str, folder: Path) -> Path:
-    """Downloads the wheel of `requirement` alone, with the user's own pip settings, into `folder`."""
+    """Downloads the wheel of `requirement` alone into `folder`."""
+    return pip_download(requirement, ["--only-binary=:all:", requirement], folder, "wheel", "*.whl")
+
+
+def pip_download(requirement: str, arguments: list[str], folder: Path, kind: str, pattern: str) -> Path:
+    """Downloads one package with the user's own pip settings, without what it depends on, into `folder`.
+
+    Args:
+        requirement: what it is, for messages.
+        arguments: that tell pip so.
+        folder: where it goes; its file is what matches `pattern` there.
+        kind: what the file is called in messages.
+
+    Raises:
+        OSError: pip failed, or took too long; with the last line of what it said.
+    """
     quick = ["--quiet", "--no-input", "--disable-pip-version-check", "--timeout=10", "--retries=1"]
-    command = [sys.executable, "-m", "pip", "download", *quick, "--no-deps", "--only-binary=:all:", requirement]
+    command = [sys.executable, "-m", "pip", "download", *quick, "--no-deps", *arguments]
     try:
         pip = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=PIP_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise TimeoutError(f"pip download {requirement} took more than {PIP_SECONDS:g} s") from error
-    wheels = list(folder.glob("*.whl"))
-    if pip.returncode or not wheels:
-        raise OSError(f"pip download {requirement}: {(pip.stderr.strip() or 'no wheel').splitlines()[-1]}")
-    return wheels[0]
+    files = list(folder.glob(pattern))
+    if pip.returncode or not files:
+        raise OSError(f"pip download {requirement}: {(pip.stderr.strip() or f'no {kind}').splitlines()[-1]}")
+    return files[0]
