@@ -1,13 +1,14 @@
-"""What a result is judged by: background, style, content, grain, seam and distance to a reference.
+"""What a result is judged by: style, content, grain, seam, tones, the painting left as it was, distance to a reference.
 
 The paper judges by eye. These measures put numbers beside the eye; each is a pure function of NumPy arrays, and `Judge`
-computes them all for the results of one case. Style, content and reference compare with the naive composite (the object
-pasted as it is), which is 1 in all three by definition.
+computes them all for the results of one case. Style, one_sided, content, stretch and reference compare with the
+naive composite (the object pasted as it is), which is 1 in all of them by definition.
 
 Images are float32 (H, W, 3), RGB in [0, 1]; masks are float32 (H, W) in [0, 1]; features are (h, w, C), as `Extractor`
 gives them. The object is where its mask exceeds 0.5; the painting's own pixels are where the grown mask is 0.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import cv2
@@ -19,6 +20,7 @@ from .images.masks import check_mask
 from .losses.sliced import quantiles
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")  # layers that no preset optimises
+NEAREST_PLACES = 2048  # of the object at most whose nearest in the painting is looked for
 PROJECTIONS = 128  # other directions move a style ratio by about 0.01 (standard deviation)
 QUANTILES = 1024
 WINDOW_SIGMA = 1.5  # pixels, Wang et al. 2004
@@ -26,6 +28,11 @@ STRUCTURE_CONSTANT = (0.03 * 100) ** 2  # C2 of Wang et al. 2004, for lightness 
 EDGE_WIDTH = 4  # pixels: a composite's soft edge and the reach of a Laplacian
 SEAM_WIDTH = 2  # pixels on each side of the mask's edge
 SEAM_NEIGHBOURHOOD = 24  # pixels on each side of the mask's edge
+TONE_SIGMA = 0.01  # of the longer side: what varies more slowly than this is tone
+ALIKE = 24  # groups of alike places
+MANY_PLACES = 20_000  # whose tones are grouped
+ALMOST_ALL = 0.005, 0.995  # quantiles of the painting's lightness
+CLEARLY = 3.0  # of lightness in [0, 100]
 
 Features = Mapping[str, np.ndarray]
 
@@ -38,7 +45,7 @@ class Judge:
         naive: the painting with the object pasted on it: the control.
         mask: the object.
         grown_mask: where a result may differ from the painting, so at least the object.
-        extractor: image -> features of each layer, such as `Extractor(LAYERS, weights)`.
+        extractor: image -> features of each layer, shallow to deep, such as `Extractor(LAYERS, weights)`.
         references: published results by name; each gives one more measure, `reference_<name>`.
 
     Raises:
@@ -68,10 +75,14 @@ class Judge:
         references = {name: self._check(image, name) for name, image in (references or {}).items()}
 
         whole = np.ones_like(self.mask)
-        self.style = {layer: projected_quantiles(f) for layer, f in self._features(self.painting, whole).items()}
+        of_painting = self._features(self.painting, whole)
+        self.style = {layer: projected_quantiles(f) for layer, f in of_painting.items()}
+        # The shallowest layer knows little but colours, which are not what this is to measure.
+        self.marks = dict(list(of_painting.items())[1:] or of_painting)
         self.references = {name: self._features(image) for name, image in references.items()}
         naive_features = self._features(self.naive)
         self.naive_style = self._style_distances(naive_features)
+        self.naive_marks = self._marks_distances(naive_features)
         self.naive_distances = self._reference_distances(naive_features)
 
     def __call__(self, result: np.ndarray) -> dict[str, float]:
@@ -85,11 +96,15 @@ class Judge:
         style = self._style_distances(features)
         measures: dict[str, float] = {
             "background": background(result, self.painting, self.grown_mask),
-            "style": float(np.mean([_ratio(style[layer], control) for layer, control in self.naive_style.items()])),
+            "style": _mean_ratio(style, self.naive_style),
+            "one_sided": _mean_ratio(self._marks_distances(features), self.naive_marks),
             "content": content(result, self.naive, self.mask),
             "grain": grain(lightness(result), lightness(self.painting), self.mask, self.grown_mask),
             "color_grain": grain(chroma(result), chroma(self.painting), self.mask, self.grown_mask),
             "seam": seam(result, self.painting, self.mask),
+            "stretch": stretch(result, self.naive, self.mask),
+            "uneven": uneven(result, self.naive, self.mask),
+            "beyond": beyond(result, self.painting, self.mask),
         }
         for name, distance in self._reference_distances(features).items():
             measures[f"reference_{name}"] = _ratio(distance, self.naive_distances[name])
@@ -106,6 +121,9 @@ class Judge:
 
     def _style_distances(self, features: Features) -> dict[str, float]:
         return {layer: sliced_wasserstein(projected_quantiles(f), self.style[layer]) for layer, f in features.items()}
+
+    def _marks_distances(self, features: Features) -> dict[str, float]:
+        return {layer: nearest_distance(features[layer], own) for layer, own in self.marks.items()}
 
     def _reference_distances(self, features: Features) -> dict[str, float]:
         return {name: perceptual_distance(features, reference) for name, reference in self.references.items()}
@@ -191,6 +209,72 @@ def seam(result: np.ndarray, painting: np.ndarray, mask: np.ndarray) -> float:
     return _ratio(across, _derivative_across(to_lab(painting), distance)[neighbourhood].mean())
 
 
+def nearest_distance(features: np.ndarray, painting: np.ndarray) -> float:
+    """How far features are from their nearest in a painting: one direction of the relaxed EMD (Kolkin et al. 2019, 5).
+
+    The mean of 1 - cosine of each of at most NEAREST_PLACES features (N, C), taken at even steps, and the most similar
+    of the painting's (M, C). In [0, 1] for features after a ReLU. Unlike the distance of distributions it asks that
+    what the object has should be the painting's, and not that it has all that the painting has.
+    """
+    chosen, painting = _unit(features[:: math.ceil(len(features) / NEAREST_PLACES)]), _unit(painting).T
+    nearest = [(some @ painting).max(axis=1) for some in np.array_split(chosen, math.ceil(len(chosen) / 256))]
+    return max(0.0, float(1 - np.mean(np.concatenate(nearest))))
+
+
+def stretch(result: np.ndarray, naive: np.ndarray, mask: np.ndarray) -> float:
+    """How the object's tones are spread beside the naive composite's: over 1 is stretched, under 1 is compressed.
+
+    The slope of the line that says the `tones` of the result's lightness from those of the naive composite's, by least
+    squares within the mask. 1 where the composite's has no spread.
+    """
+    inside = mask > 0.5
+    after, before = (tones(lightness(image)[..., None], mask)[inside, 0] for image in (result, naive))
+    spread = np.mean(np.square(before - before.mean()))
+    return float(np.mean((after - after.mean()) * (before - before.mean())) / spread) if spread > 1e-6 else 1.0
+
+
+def uneven(result: np.ndarray, naive: np.ndarray, mask: np.ndarray) -> float:
+    """How differently places that were alike in the naive composite are toned and coloured in the result.
+
+    The places of the mask are put into ALIKE groups by the `tones` of their L*, a* and b* in the naive composite
+    (k-means); the measure is the root mean square distance, in Lab, of the result's tones from their group's mean. In
+    [0, inf); the composite's own value is what the groups leave.
+    """
+    inside = mask > 0.5
+    before, after = (tones(to_lab(image), mask)[inside].astype(np.float32) for image in (naive, result))
+    step = max(1, math.ceil(len(before) / MANY_PLACES))
+    before, after = before[::step], after[::step]
+    if len(before) == 1:
+        return 0.0
+    cv2.setRNGSeed(0)
+    criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 30, 0.1)
+    count = min(ALIKE, len(before))
+    _, groups, _ = cv2.kmeans(before, count, None, criteria, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    squared = 0.0
+    for group in range(count):
+        of_group = after[groups[:, 0] == group]
+        squared += np.square(of_group - of_group.mean(axis=0)).sum() if len(of_group) else 0
+    return float(np.sqrt(squared / len(after)))
+
+
+def beyond(result: np.ndarray, painting: np.ndarray, mask: np.ndarray) -> float:
+    """The share of the object that is clearly lighter or darker than almost all of the painting. In [0, 1].
+
+    By more than CLEARLY of lightness beyond the quantiles ALMOST_ALL of the painting's.
+    """
+    darkest, lightest = np.quantile(lightness(painting), ALMOST_ALL)
+    own = lightness(result)[mask > 0.5]
+    return float(np.mean((own < darkest - CLEARLY) | (own > lightest + CLEARLY)))
+
+
+def tones(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The slow part of values (H, W, K) within a mask, (H, W, K): their Gaussian mean over the mask's own pixels."""
+    weights = (mask > 0.5).astype(np.float32)
+    sigma = TONE_SIGMA * max(mask.shape)
+    weighted = cv2.GaussianBlur(values * weights[..., None], (0, 0), sigma).reshape(values.shape)
+    return weighted / np.maximum(cv2.GaussianBlur(weights, (0, 0), sigma), 1e-6)[..., None]
+
+
 def perceptual_distance(first: Features, second: Features) -> float:
     """Distance of images by what VGG sees at the same positions (Zhang et al. 2018, eq. 1, without learned weights).
 
@@ -242,6 +326,10 @@ def _derivative_across(image: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 def _unit(features: np.ndarray) -> np.ndarray:
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-10)
+
+
+def _mean_ratio(values: Mapping[str, float], controls: Mapping[str, float]) -> float:
+    return float(np.mean([_ratio(values[layer], control) for layer, control in controls.items()]))
 
 
 def _ratio(value: float, control: float) -> float:

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from reproduce import metrics
 from reproduce.errors import InputError
+from reproduce.images.arrays import from_lab, to_lab
 
 SIDE = 96
 
@@ -40,6 +41,19 @@ def inside(image, other, mask=MASK):
     return np.where(mask[..., None] > 0.5, image, other).astype(np.float32)
 
 
+def grey(lightness):
+    """An image (H, W, 3) of that L* (H, W), without colour."""
+    return from_lab(lightness, np.zeros((*np.shape(lightness), 2)))
+
+
+def in_lab(lightness, red=0.0, yellow=0.0):
+    return np.dstack(np.broadcast_arrays(lightness, red, yellow)).astype(np.float32)
+
+
+def rgb(lab):
+    return from_lab(lab[..., 0], lab[..., 1:])
+
+
 @pytest.fixture(scope="module")
 def painting():
     return texture(0)
@@ -68,6 +82,7 @@ def test_the_naive_composite_is_the_control(judge, naive):
     measures = judge(naive)
     assert measures["background"] == 0
     assert measures["style"] == measures["content"] == measures["reference_published"] == 1
+    assert measures["one_sided"] == measures["stretch"] == 1
 
 
 def test_a_copy_of_the_reference_is_at_no_distance_from_it(judge, painting):
@@ -118,6 +133,43 @@ def test_style_is_the_mean_of_the_layers_ratios(judge, painting, naive):
     positions = {"fine": MASK > 0.5, "coarse": coarse}
     ratios = [distance(result, k, p) / distance(naive, k, p) for k, p in positions.items()]
     assert judge(result)["style"] == pytest.approx(np.mean(ratios), rel=1e-5)
+
+
+def test_what_is_the_painting_s_own_is_at_no_one_sided_distance_and_what_is_like_it_is_near(judge, painting):
+    assert judge(painting)["one_sided"] < 0.01
+    assert judge(inside(texture(1), painting))["one_sided"] < 0.5
+
+
+def test_one_sided_does_not_ask_for_all_that_the_painting_has(judge, painting):
+    quiet = inside(cv2.GaussianBlur(painting, (0, 0), 2), painting)
+    measures, of_another_painting = judge(quiet), judge(inside(texture(1), painting))
+    assert measures["one_sided"] < 0.1
+    assert measures["style"] > 2 * of_another_painting["style"]
+
+
+def test_one_sided_is_the_mean_of_the_ratios_of_all_layers_but_the_shallowest(painting, naive):
+    def extractor(image):
+        layers = fake_extractor(image)
+        return layers | {"coarser": layers["coarse"][::2, ::2] ** 2}
+
+    def distance(image, layer):
+        features, whole = (extractor(i)[layer] for i in (image, painting))
+        size = SIDE // len(features)
+        area = MASK.reshape(len(features), size, len(features), size).mean(axis=(1, 3))
+        return metrics.nearest_distance(features[area > 0.5], whole.reshape(-1, whole.shape[-1]))
+
+    result = inside(texture(3, level=0.7), painting)
+    ratios = [distance(result, layer) / distance(naive, layer) for layer in ("coarse", "coarser")]
+    measures = metrics.Judge(painting, naive, MASK, GROWN, extractor)(result)
+    assert measures["one_sided"] == pytest.approx(np.mean(ratios), rel=1e-4)
+
+
+def test_tones_are_compared_with_the_pasted_object_s_and_their_range_with_the_painting_s(judge, painting, naive):
+    result = inside(np.clip(1.2 * naive, 0, 1), painting)
+    measures = judge(result)
+    assert measures["stretch"] == metrics.stretch(result, naive, MASK) > 1.1
+    assert measures["uneven"] == metrics.uneven(result, naive, MASK)
+    assert measures["beyond"] == metrics.beyond(result, painting, MASK) > metrics.beyond(result, naive, MASK)
 
 
 # background
@@ -333,6 +385,326 @@ def test_signed_distance_counts_from_the_edge():
     mask = np.zeros((5, 6), np.float32)
     mask[:, :3] = 1
     np.testing.assert_allclose(metrics.signed_distance(mask), np.tile([-3, -2, -1, 1, 2, 3], (5, 1)), atol=1e-5)
+
+
+# one_sided
+
+
+def test_nearest_distance_by_hand():
+    features = np.float32([[2, 0, 0], [1, 1, 0], [0, 0, 5]])
+    # Its own direction; 45 degrees from it; at right angles to all there is.
+    assert metrics.nearest_distance(features, np.float32([[1, 0, 0]])) == pytest.approx((0 + (1 - 0.5**0.5) + 1) / 3)
+    assert metrics.nearest_distance(features[2:], features[:2]) == pytest.approx(1)
+
+
+def test_nearest_distance_against_a_naive_twin(random):
+    features, painting = random.random((30, 5), np.float32), random.random((40, 5), np.float32)
+    total = 0.0
+    for one in features.astype(np.float64):
+        total += 1 - max(one @ other / np.sqrt((one @ one) * (other @ other)) for other in painting.astype(np.float64))
+    assert metrics.nearest_distance(features, painting) == pytest.approx(total / 30, rel=1e-4)
+
+
+def test_nearest_distance_of_a_part_is_0_and_never_below(random):
+    for count in range(1, 300):
+        features = random.random((10, count), np.float32)
+        assert 0 <= metrics.nearest_distance(3 * features[:4], features) < 1e-6
+
+
+def test_more_of_a_painting_is_never_farther(random):
+    features, painting = random.random((20, 6), np.float32), random.random((60, 6), np.float32)
+    distances = [metrics.nearest_distance(features, painting[:count]) for count in (1, 5, 20, 60)]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < distances[0] / 2
+
+
+def test_places_are_taken_one_by_one_however_many_are_held_at_once(random):
+    features, painting = random.random((700, 8), np.float32), random.random((50, 8), np.float32)
+    single = [metrics.nearest_distance(one[None], painting) for one in features]
+    assert metrics.nearest_distance(features, painting) == pytest.approx(np.mean(single), rel=1e-4)
+
+
+def test_of_many_places_some_at_even_steps_are_looked_at(monkeypatch):
+    monkeypatch.setattr(metrics, "NEAREST_PLACES", 4)
+    features, painting = np.zeros((10, 2), np.float32), np.float32([[1, 0]])
+    features[[0, 3, 6, 9], 0] = 1
+    features[[1, 2, 4, 5, 7, 8], 1] = 1
+    assert metrics.nearest_distance(features, painting) == 0
+    assert metrics.nearest_distance(features[:4], painting) == pytest.approx(0.5)
+
+
+def test_places_are_left_out_only_where_there_are_too_many():
+    features, painting = np.tile(np.eye(2, dtype=np.float32), (metrics.NEAREST_PLACES, 1)), np.float32([[1, 0]])
+    assert metrics.nearest_distance(features[: metrics.NEAREST_PLACES], painting) == pytest.approx(0.5)
+    assert metrics.nearest_distance(features, painting) == 0  # every second one
+
+
+# Tones
+
+
+def test_tones_by_hand():
+    # At 100 pixels the Gaussian's sigma is 1: neighbours weigh exp(-1/2) beside the pixel itself.
+    values, mask = np.full((100, 60, 2), 7, np.float32), np.zeros((100, 60), np.float32)
+    values[50, 30], values[50, 31] = (0, 4), (1, 4)
+    mask[50, 30:32] = 1
+    neighbour = np.exp(-0.5) / (1 + np.exp(-0.5))
+    found = metrics.tones(values, mask)
+    np.testing.assert_allclose(found[50, 30:32], [[neighbour, 4], [1 - neighbour, 4]], rtol=1e-4)
+
+
+def test_tones_against_a_naive_twin(random):
+    values, mask = random.random((40, 50, 2), np.float32), random.random((40, 50), np.float32)
+    sigma = 50 / 100
+    own = np.argwhere(mask > 0.5)
+    for row, column in [place for place in own if place.min() > 5 and place.max() < 35][::50]:
+        total, weights = np.zeros(2), 0.0
+        for y, x in own:
+            weight = np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * sigma**2))
+            total, weights = total + weight * values[y, x], weights + weight
+        np.testing.assert_allclose(metrics.tones(values, mask)[row, column], total / weights, rtol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_flat_object_has_its_own_tone_up_to_its_edge(channels):
+    values = inside(np.full((SIDE, SIDE, 3), 60.0), np.full((SIDE, SIDE, 3), -1000.0))[..., :channels]
+    found = metrics.tones(values, MASK)
+    assert found.shape == values.shape
+    np.testing.assert_allclose(found[MASK > 0.5], 60, rtol=1e-5)
+
+
+def test_tones_keep_what_is_slow_and_lose_what_is_fast():
+    rows, columns = np.mgrid[:400, :400].astype(np.float32)
+    slow, checks = np.sin(columns / 60), (-1) ** (rows + columns)
+    found = metrics.tones((slow + checks)[..., None], disc(150, (400, 400)))[..., 0]
+    inner = disc(130, (400, 400)) > 0.5
+    np.testing.assert_allclose(found[inner], slow[inner], atol=0.01)
+
+
+@pytest.mark.parametrize("measure", [metrics.stretch, metrics.uneven, metrics.beyond])
+def test_what_lies_outside_the_object_has_no_tones(measure, painting, naive):
+    result, other = inside(texture(3, spread=0.2), painting), texture(6, level=0.8)
+    compared = painting if measure is metrics.beyond else naive
+    own = compared if measure is metrics.beyond else inside(naive, other)
+    assert measure(inside(result, other), own, MASK) == measure(result, compared, MASK)
+
+
+# stretch
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, -0.5])
+@pytest.mark.parametrize("shift", [0, 8])
+def test_stretch_is_the_scale_of_lightness(scale, shift):
+    waves = np.add.outer(np.sin(np.arange(SIDE) / 5), np.cos(np.arange(SIDE) / 7))
+    naive, result = grey(50 + 10 * waves), grey(50 + shift + scale * 10 * waves)
+    assert metrics.stretch(result, naive, MASK) == pytest.approx(scale, abs=0.005)
+
+
+def test_stretch_is_the_slope_numpy_fits(painting, naive):
+    result = (0.6 * naive + 0.4 * texture(3)).astype(np.float32)
+    x, y = (metrics.tones(to_lab(image)[..., :1], MASK)[MASK > 0.5, 0].astype(float) for image in (naive, result))
+    assert metrics.stretch(result, naive, MASK) == pytest.approx(np.polyfit(x, y, 1)[0], rel=1e-4)
+
+
+def test_stretch_does_not_see_colours_and_grain():
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    light = 50 + 15 * np.sin(columns / 10)
+    result = rgb(in_lab(light + 4 * (-1.0) ** (rows + columns), 8 * np.cos(rows / 10), 8))
+    assert metrics.stretch(result, grey(light), MASK) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 0.77, 1.0])
+def test_what_has_no_spread_is_not_stretched(level, painting):
+    flat = np.full((SIDE, SIDE, 3), level, np.float32)
+    assert metrics.stretch(texture(3), inside(flat, painting), MASK) == 1
+    assert metrics.stretch(inside(flat, painting), texture(3), MASK) == pytest.approx(0, abs=1e-3)
+
+
+# uneven
+
+
+def plates(side, shifts, channel=0):
+    """Alike plates in a row, dark on the left and light on the right, each shifted in one channel; and their mask."""
+    gap = side // 2
+    plate = in_lab(np.repeat([[40.0, 60.0]], side // 2, axis=1).repeat(side, axis=0))
+    lab = np.full((side + 2 * gap, len(shifts) * (side + gap) + gap, 3), 10, np.float32)
+    mask = np.zeros(lab.shape[:2], np.float32)
+    for number, shift in enumerate(shifts):
+        place = np.s_[gap : gap + side, gap + number * (side + gap) : (number + 1) * (side + gap)]
+        lab[place] = plate
+        lab[(*place, channel)] += shift
+        mask[place] = 1
+    return rgb(lab), mask
+
+
+@pytest.mark.parametrize("side", [16, 120])
+@pytest.mark.parametrize("channel", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("shifts", "expected"),
+    [
+        ((7, 7), 0),
+        ((6, -6), 6),
+        ((9, 0, 0), ((6**2 + 3**2 + 3**2) / 3) ** 0.5),
+    ],
+)
+def test_uneven_is_how_far_alike_places_lie_from_their_mean(side, channel, shifts, expected):
+    naive, mask = plates(side, [0] * len(shifts))
+    result, _ = plates(side, shifts, channel)
+    assert metrics.uneven(result, naive, mask) == pytest.approx(expected, abs=0.2)
+
+
+def test_a_tone_that_all_alike_places_share_is_even():
+    naive = grey(np.tile(np.linspace(20, 80, SIDE), (SIDE, 1)))
+    light = to_lab(naive)[..., 0]
+    toned = rgb(in_lab(30 + 0.5 * light, 0.1 * light, 10 - 0.1 * light))
+    across = rgb(in_lab(light, 0, 10 * np.sin(np.arange(SIDE) / 8)[:, None]))
+    assert metrics.uneven(toned, naive, MASK) < 1.2 * metrics.uneven(naive, naive, MASK)
+    assert metrics.uneven(across, naive, MASK) > 5
+
+
+def test_a_flat_object_is_one_group_or_many_that_are_alike(painting):
+    flat = inside(np.full((SIDE, SIDE, 3), 0.5, np.float32), painting)
+    rows = np.where(np.arange(SIDE) % 24 < 12, 44.0, 56.0)
+    striped = grey(np.tile(rows[:, None], (1, SIDE)))
+    assert metrics.uneven(flat, flat, MASK) < 0.01
+    assert metrics.uneven(striped, flat, MASK) == pytest.approx(6, rel=0.15)
+
+
+# beyond
+
+
+@pytest.mark.parametrize(
+    ("lightness", "share"),
+    [(100, 0.5), (70, 0.5), (64, 0.5), (62, 0), (45, 0), (28, 0), (26, 0.5), (20, 0.5), (0, 0.5)],
+)
+def test_beyond_is_the_share_clearly_outside_the_painting_s_lightness(lightness, share):
+    painting = grey(np.tile(np.linspace(30, 60, SIDE), (SIDE, 1)))
+    mask = np.zeros((SIDE, SIDE), np.float32)
+    mask[20:60, 30:70] = 1
+    light = np.full((SIDE, SIDE), 45.0)
+    light[20:40] = lightness
+    assert metrics.beyond(grey(light), painting, mask) == share
+
+
+def test_both_ends_count_and_colours_do_not():
+    painting = grey(np.tile(np.linspace(30, 60, SIDE), (SIDE, 1)))
+    light = np.full((SIDE, SIDE), 45.0)
+    light[40:50], light[50:] = 80, 10
+    mask = np.zeros((SIDE, SIDE), np.float32)
+    mask[30:60, 30:60] = 1
+    assert metrics.beyond(grey(light), painting, mask) == pytest.approx(2 / 3)
+    assert metrics.beyond(rgb(in_lab(np.full((SIDE, SIDE), 45.0), 40, 30)), painting, mask) == 0
+
+
+def test_a_few_lights_of_the_painting_are_not_its_range():
+    light = np.tile(np.linspace(30, 60, SIDE), (SIDE, 1))
+    light[0, :20], light[1, :20] = 100, 0
+    for tone in (90, 10):
+        assert metrics.beyond(grey(np.full((SIDE, SIDE), tone)), grey(light), MASK) == 1
+    light[:2] = 90
+    assert metrics.beyond(grey(np.full((SIDE, SIDE), 90)), grey(light), MASK) == 0
+
+
+# Each fault is seen by its own measure
+
+
+WIDE = (256, 256)
+WELL = {"grain": 1, "color_grain": 1, "stretch": 1, "uneven": 1.5, "beyond": 0}
+LITTLE = {"grain": 0.1, "color_grain": 0.1, "stretch": 0.1, "uneven": 0.5, "beyond": 0.02}
+FAULTS = {
+    "bleached": {"stretch": (1.5, 3), "beyond": (0.1, 0.5)},
+    "tinted": {"uneven": (5, 8)},
+    "patchy": {"uneven": (5, 8)},
+    "blurred": {"grain": (0, 0.4), "color_grain": (0, 0.4)},
+    "noisy": {"grain": (3, 9)},
+    "noisy in colour": {"color_grain": (3, 20)},
+}
+
+
+@pytest.fixture(scope="module")
+def faults():
+    """The measures of an object that sits well in a painting, and of its copies with one fault each."""
+
+    def slow(seed, sigma):
+        field = cv2.GaussianBlur(np.random.default_rng(seed).standard_normal(WIDE), (0, 0), sigma)
+        return (field - field.mean()) / field.std()
+
+    rows, columns = np.mgrid[: WIDE[0], : WIDE[1]]
+    grain = in_lab(3 * slow(1, 1.0), 2 * slow(2, 1.0), 2 * slow(3, 1.0))
+    painting = rgb(in_lab(50 + 8 * slow(5, 20), 4 * slow(6, 20), 8 + 6 * slow(7, 20)) + grain)
+    form = 0.5 + 0.5 * np.sin(rows / 9) * np.sin(columns / 9)
+    pasted = in_lab(36 + 26 * form, 5 - 6 * form, 4 + 10 * form)
+    well = pasted + grain[::-1]
+    noise = np.random.default_rng(8).standard_normal((*WIDE, 3))
+    copies = {
+        "well": well,
+        "bleached": well + in_lab(32 * form),
+        "tinted": well + in_lab(0 * form, 0, 14 / (1 + np.exp((WIDE[1] / 2 - columns) / 6))),
+        "patchy": well + in_lab(7 * slow(9, 10)),
+        "blurred": cv2.GaussianBlur(well, (0, 0), 1.5),
+        "noisy": well + noise * (4, 0, 0),
+        "noisy in colour": well + noise * (0, 6, 6),
+    }
+    mask, grown = disc(90, WIDE), disc(100, WIDE)
+    naive = inside(rgb(pasted), painting, mask)
+    judge = metrics.Judge(painting, naive, mask, grown, lambda image: fake_extractor(image[::4, ::4]))
+    return {name: judge(inside(rgb(lab), painting, mask)) for name, lab in copies.items()}
+
+
+def test_an_object_that_sits_well_has_no_fault(faults):
+    assert {name: faults["well"][name] for name in WELL} == {
+        name: pytest.approx(value, abs=LITTLE[name] / 2) for name, value in WELL.items()
+    }
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_shows_by_its_own_measure_and_little_by_the_others(fault, faults):
+    for name, little in LITTLE.items():
+        if name in FAULTS[fault]:
+            low, high = FAULTS[fault][name]
+            assert low < faults[fault][name] < high
+        else:
+            assert faults[fault][name] == pytest.approx(faults["well"][name], abs=little)
+
+
+# Small objects, and the same numbers each time
+
+
+SMALL = {
+    "a pixel": np.s_[40, 50],
+    "a pixel in the corner": np.s_[0, 0],
+    "two pixels": np.s_[40, 50:52],
+    "twenty pixels": np.s_[40:44, 50:55],
+    "a line": np.s_[40, 10:80],
+    "a line along the border": np.s_[:, 0],
+}
+
+
+def small_object(name):
+    mask = np.zeros((SIDE, SIDE), np.float32)
+    mask[SMALL[name]] = 1
+    return mask
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_measures_of_small_objects_are_finite(name, painting):
+    mask = small_object(name)
+    judge = metrics.Judge(painting, inside(texture(5), painting, mask), mask, mask, fake_extractor)
+    assert all(map(np.isfinite, judge(inside(texture(6), painting, mask)).values()))
+
+
+def test_a_pixel_is_alike_to_itself_alone_and_has_no_spread(painting):
+    mask = small_object("a pixel")
+    assert metrics.stretch(texture(5), painting, mask) == 1
+    assert metrics.uneven(texture(5), painting, mask) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_same_numbers_each_time_whatever_chance_was_before(judge, painting):
+    result, found = inside(texture(3), painting), []
+    for seed in (1, 2, 3):
+        cv2.setRNGSeed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        found.append(judge(result))
+    assert found[0] == found[1] == found[2]
 
 
 # reference

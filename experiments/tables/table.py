@@ -18,7 +18,7 @@ from ..request import Request
 
 DEFAULT_METHODS = tuple(name for name in METHODS if name != "base")
 COSTS = ("seconds", "evaluations", "peak_memory_bytes")
-PLOTTED = ("style", "content", "grain", "color_grain", "seam")
+PLOTTED = ("style", "one_sided", "content", "grain", "color_grain", "seam", "uneven")
 
 TableRow = dict[str, Any]  # "case", "method", and a number for each measure and cost
 
@@ -49,20 +49,25 @@ def _methods(request: Request) -> list[Method]:
 
 def write(request: Request, rows: Sequence[TableRow], name: str) -> None:
     """The rows as NAME.csv and NAME.json, their medians over cases as NAME.md, and a plot of the measures' spread."""
+    write_rows(request, rows, medians(rows), name)
+    record = {"materials": request.materials.name, "licence": request.materials.licence, "rows": rows}
+    save(_plot(rows), request.output / name, record)
+
+
+def write_rows(request: Request, rows: Sequence[TableRow], markdown: str, name: str) -> None:
+    """The rows as NAME.csv, and what was made of them as NAME.md."""
     text = io.StringIO()
     table = csv.DictWriter(text, _columns(rows))
     table.writeheader()
     table.writerows(rows)
-    markdown, output = medians(rows), request.output
+    output = request.output
     output.mkdir(parents=True, exist_ok=True)
     write_together({output / f"{name}.csv": text.getvalue().encode(), output / f"{name}.md": markdown.encode()})
-    record = {"materials": request.materials.name, "licence": request.materials.licence, "rows": rows}
-    save(_plot(rows), output / name, record)
 
 
 def medians(rows: Sequence[TableRow]) -> str:
     """A Markdown table: a line a method, the median over the cases of each measure and cost."""
-    columns = [column for column in _columns(rows) if column not in ("case", "method")]
+    columns = [column for column in _columns(rows) if column not in ("kind", "case", "method")]
     lines = ["| method | cases | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
     for method in _method_names(rows):
         own = [row for row in rows if row["method"] == method]
