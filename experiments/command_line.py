@@ -23,7 +23,7 @@ from .materials.opening import open_materials
 from .methods import METHODS
 from .request import Request
 from .second_judge import find_alexnet
-from .tables import ablation, published, table
+from .tables import ablation, details, published, table
 
 NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130
 GPU_GIGABYTES = 6.0  # what the paper had
@@ -54,6 +54,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "table": table,
     "ablation": ablation,
     "published": published,
+    "details": details,
     "benchmark": benchmark,
 }
 GROUPS = {"figures": tuple(FIGURES)}
@@ -199,7 +200,8 @@ def _parser() -> argparse.ArgumentParser:
         "--pairs",
         type=Path,
         metavar="FOLDER",
-        help="for 'published': NAME_content, NAME_style and NAME_published images",
+        help="for 'published': NAME_content, NAME_style and NAME_published images; for 'details', beside the drawn "
+        "scenes: NAME_content, NAME_style and NAME_mask",
     )
     parser.add_argument(
         "--second-judge",

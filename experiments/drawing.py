@@ -39,6 +39,12 @@ def panels(rows: Sequence[Row], boxes: Sequence[Rectangle | None] | None = None)
     return figure
 
 
+def middle(box: Rectangle) -> Rectangle:
+    """The middle of a box at half its width and height: large enough to see texture and noise."""
+    height, width = (side // 4 for side in box.shape)
+    return Rectangle(box.top + height, box.left + width, box.bottom - height, box.right - width)
+
+
 def show(axis: Axes, image: np.ndarray, label: str = "") -> None:
     """An image or mask on an axis, pixel for pixel, under its label."""
     axis.imshow(to_bytes(image), cmap="gray", vmin=0, vmax=255, interpolation="antialiased")

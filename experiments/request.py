@@ -15,13 +15,14 @@ from reproduce.settings import Settings, change
 
 from .jobs import Job
 from .materials.cases import Case, Materials
-from .scenes import ScreenScene, screen_scene, stylize_pair
+from .scenes import DETAIL_SCENES, DetailScene, ScreenScene, detail_scene, screen_scene, stylize_pair
 from .second_judge import AlexNet
 
 SMOKE_SIDE, SMOKE_ITERATIONS, SMOKE_CASES = 224, 2, 2
 PAPER_CASE = "4"
 
-_drawn_screen, _drawn_pair = cache(screen_scene), cache(stylize_pair)  # tracing the telephone takes ten seconds
+# Tracing the telephone takes ten seconds.
+_drawn_screen, _drawn_pair, _drawn_detail = cache(screen_scene), cache(stylize_pair), cache(detail_scene)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Request:
         iterations: in place of the settings' own, unless None.
         only: the names of the cases to take; empty for all.
         smoke: images of at most 224 pixels, two iterations and two cases, to see whether everything works.
-        pairs: a folder of photographs, paintings and what others made of them, or none.
+        pairs: a folder of photographs, paintings, and what others made of them or masks of objects, or none.
         alexnet: a second judge for the tables, or none.
         methods, ablations: which of them the table and the ablation make; empty for their own choice.
     """
@@ -109,6 +110,20 @@ class Request:
         """The photograph and the painting whose style it takes."""
         content, style = _drawn_pair()
         return self.shrink(content), self.shrink(style)
+
+    def details(self) -> Iterator[DetailScene]:
+        """The drawn photographs of objects rich in detail, one by one; in a smoke test the first two."""
+        for name in DETAIL_SCENES[: SMOKE_CASES if self.smoke else None]:
+            scene = _drawn_detail(name)
+            photograph = self.shrink(scene.photograph)
+            share = photograph.shape[1] / scene.photograph.shape[1]
+            yield DetailScene(
+                name=scene.name,
+                photograph=photograph,
+                mask=self.shrink(scene.mask),
+                style=self.shrink(scene.style),
+                glyphs=tuple(glyph.scaled(share) for glyph in scene.glyphs),
+            )
 
     def shrink(self, image: np.ndarray) -> np.ndarray:
         """The image as experiments use it: as it is, or small in a smoke test."""

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import scenes
 from experiments.scenes import motifs, phone
+from experiments.scenes.board import GLYPH_MARGIN, SANS, Board
 from experiments.scenes.painting import (
     Brush,
     Technique,
@@ -131,6 +132,77 @@ def test_a_shared_painting_cannot_be_overwritten(pasted):
 def test_unknown_scene():
     with pytest.raises(InputError, match=r"Expected one of the scenes balloon.*Received: submarine"):
         scenes.pasted_scene("submarine")
+
+
+# Photographs of objects rich in detail
+
+
+@pytest.fixture(scope="module", params=scenes.DETAIL_SCENES)
+def detailed(request):
+    return scenes.detail_scene(request.param)
+
+
+def test_detail_scene_has_the_documented_types(detailed):
+    assert_image(detailed.photograph)
+    assert_image(detailed.style)
+    assert detailed.mask.dtype == np.float32 and detailed.mask.shape == detailed.photograph.shape[:2]
+    assert detailed.mask.min() == 0 and detailed.mask.max() == 1
+
+
+def test_the_detailed_object_is_one_moderately_large_piece(detailed):
+    assert 0.15 <= detailed.mask.mean() <= 0.32
+    pieces, _ = cv2.connectedComponents((detailed.mask > 0.5).astype(np.uint8))
+    assert pieces == 2  # the outside and the object
+    assert 0 < ((detailed.mask > 0) & (detailed.mask < 1)).mean() < 0.03
+
+
+def test_the_object_has_more_details_than_what_is_behind_it(detailed):
+    ground = (cv2.dilate(detailed.mask, np.ones((9, 9))) == 0) & (np.arange(480)[:, None] < 300)  # but for the grass
+    inside = cv2.erode(detailed.mask, np.ones((9, 9))) == 1
+    assert laplacian_spread(detailed.photograph, inside) > 1.2 * laplacian_spread(detailed.photograph, ground)
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"), [("sign", [*"BOATSFORHIREDAILY9TO18"]), ("clock", [*map(str, range(1, 13))])]
+)
+def test_what_is_written_lies_on_the_object(name, texts):
+    scene = scenes.detail_scene(name)
+    assert [glyph.text for glyph in scene.glyphs] == texts
+    light = scene.photograph.mean(axis=-1)
+    for glyph in scene.glyphs:
+        assert scene.mask[glyph.box.slices].min() == 1
+        assert 20 <= glyph.box.shape[0] - 2 * GLYPH_MARGIN <= 50
+        edge = light[glyph.box.slices].copy()
+        edge[1:-1, 1:-1] = np.nan
+        assert np.ptp(light[glyph.box.slices]) > 2 * np.nanstd(edge)  # the ink ends within the box
+
+
+def test_what_is_written_is_where_the_camera_sees_it():
+    """A letter as wide and high as it says, one unit being 40 pixels; its hole stays open."""
+    board = Board((-2, -1, 2, 1), (1, 1, 1))
+    board.write("O", (0.5, 0.25), 1.0, SANS, 0x000000)
+    ((text, (left, bottom, right, top)),) = board.glyphs
+    assert text == "O" and left + right == pytest.approx(1, abs=1e-6) and top - bottom == pytest.approx(1, abs=0.05)
+    ink = board.color[..., 0] < 0.5
+    rows, columns = np.nonzero(ink)
+    assert board.x[0, columns.min()] == pytest.approx(left, abs=0.01)
+    assert board.y[rows.max(), 0] == pytest.approx(bottom, abs=0.01)
+    assert not ink[(rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2]
+    (glyph,) = board.seen(Camera((0, 0, 10), (0, 0, 0), 2.0, (200, 300)), 0.0)
+    expected = np.array([99.5 - 40 * top, 149.5 + 40 * left, 99.5 - 40 * bottom, 149.5 + 40 * right])
+    np.testing.assert_allclose(glyph.box, expected + GLYPH_MARGIN * np.array([-1, -1, 1, 1]), atol=2)
+
+
+def test_detail_scene_is_drawn_the_same_every_time():
+    first, second = (scenes.detail_scene("clock") for _ in range(2))
+    np.testing.assert_array_equal(first.photograph, second.photograph)
+    np.testing.assert_array_equal(first.mask, second.mask)
+    assert first.glyphs == second.glyphs
+
+
+def test_unknown_detail_scene():
+    with pytest.raises(InputError, match=r"Expected one of the scenes sign.*Received: submarine"):
+        scenes.detail_scene("submarine")
 
 
 # The screen

@@ -5,13 +5,10 @@ Beside the paper's three columns a fourth: the `refined` preset.
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from reproduce.images.geometry import Rectangle
 from reproduce.images.masks import bounding_box
 
 from .. import methods
-from ..drawing import panels, save, without_trace
+from ..drawing import middle, panels, save, without_trace
 from ..jobs import Job, Runs
 from ..judging import judgement
 from ..request import Request
@@ -42,11 +39,4 @@ def draw(request: Request, runs: Runs) -> None:
         "measures": {label: judge(image) for label, image in row.items()},
         "runs": [without_trace(result.report) for result in results.values()],
     }
-    save(panels([row], [_detail(case.mask)]), request.output / "figure_7", record)
-
-
-def _detail(mask: np.ndarray) -> Rectangle:
-    """The middle of the object at half its width and height: large enough to see texture and noise."""
-    box = bounding_box(mask > 0.5)
-    height, width = box.shape
-    return Rectangle(box.top + height // 4, box.left + width // 4, box.bottom - height // 4, box.right - width // 4)
+    save(panels([row], [middle(bounding_box(case.mask > 0.5))]), request.output / "figure_7", record)

@@ -1,4 +1,4 @@
-"""The embedded scenes: paintings, photographed objects pasted into them, and a photograph with a screen.
+"""The embedded scenes: paintings, objects pasted into them, a photograph with a screen, objects rich in detail.
 
 Everything is drawn by this package from fixed seeds, so no image is stored and every run has the same material.
 """
@@ -11,7 +11,8 @@ import numpy as np
 
 from reproduce.errors import expect
 
-from . import motifs, objects, phone
+from . import details, motifs, objects, phone
+from .board import Glyph
 from .painting import Brush, Technique, paint
 from .rendering import Camera, Solid, photograph, sensor_grain
 
@@ -48,6 +49,24 @@ class ScreenScene:
     corners: np.ndarray
     style: np.ndarray
     background_style: np.ndarray
+
+
+@dataclass(frozen=True)
+class DetailScene:
+    """A photograph of an object whose details are to stay while the whole is painted.
+
+    Attributes:
+        photograph: float32 (H, W, 3), RGB in [0, 1].
+        mask: the object's share of each pixel, float32 (H, W) in [0, 1].
+        style: the painting whose style it takes, float32 (h, w, 3).
+        glyphs: the letters and numerals on the object.
+    """
+
+    name: str
+    photograph: np.ndarray
+    mask: np.ndarray
+    style: np.ndarray
+    glyphs: tuple[Glyph, ...] = ()
 
 
 IMPRESSIONIST = Technique(
@@ -129,3 +148,24 @@ def screen_scene() -> ScreenScene:
 def stylize_pair() -> tuple[np.ndarray, np.ndarray]:
     """A photograph-like content image and a painting as its style, both float32 (H, W, 3), RGB in [0, 1]."""
     return phone.mountain_photograph(np.random.default_rng(5), (480, 640)), painting("starry_night")
+
+
+_DETAILS = {
+    "sign": (details.sign, "starry_night"),
+    "clock": (details.clock, "river"),
+    "mask": (details.mask, "still_life"),
+    "house": (details.house, "starry_night"),
+}
+DETAIL_SCENES = tuple(_DETAILS)
+
+
+def detail_scene(name: str) -> DetailScene:
+    """Draw one of DETAIL_SCENES.
+
+    Raises:
+        InputError: there is no scene of that name.
+    """
+    expect(name in _DETAILS, f"one of the scenes {', '.join(DETAIL_SCENES)}", name)
+    shoot, style = _DETAILS[name]
+    shot = shoot()
+    return DetailScene(name, shot.photograph, shot.mask, painting(style), shot.glyphs)

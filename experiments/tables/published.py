@@ -7,7 +7,6 @@ import numpy as np
 
 from reproduce import metrics
 from reproduce.applications.registry import preset
-from reproduce.errors import expect
 from reproduce.files import write_together
 from reproduce.images.arrays import resize, scaled_shape, to_grey
 from reproduce.images.files import read_image
@@ -18,10 +17,10 @@ from reproduce.network.features import Extractor
 
 from ..drawing import panels, save, without_trace
 from ..jobs import Job, Runs
+from ..materials.pairs import find_pairs
 from ..request import Request
 
 LAYERS = tuple(f"block{number}_conv1" for number in range(1, 6))
-SUFFIXES = ("jpg", "jpeg", "png")
 ENDINGS = ("content", "style", "published")
 
 
@@ -43,18 +42,10 @@ def pairs(request: Request) -> Iterator[Pair]:
     """The pairs in the folder that was asked for: NAME_content, NAME_style and NAME_published.
 
     Raises:
-        InputError: no folder was, or it has none.
+        InputError, OSError: no folder was, it has none, an image is missing, or a file is none.
     """
-    folder = request.pairs
-    expect(folder is not None, "a folder with NAME_content, NAME_style and NAME_published images (--pairs)", "none")
-    assert folder is not None
-    files = {path.stem: path for suffix in SUFFIXES for path in sorted(folder.glob(f"*.{suffix}"))}
-    names = sorted({stem.removesuffix("_published") for stem in files if stem.endswith("_published")})
-    expect(names, "a folder with NAME_content, NAME_style and NAME_published images (--pairs)", folder)
-    for name in names:
-        missing = [ending for ending in ENDINGS if f"{name}_{ending}" not in files]
-        expect(not missing, f"{name}_{' and '.join(missing)} in {folder}", "no such file")
-        yield Pair(name, *(request.shrink(read_image(files[f"{name}_{ending}"])) for ending in ENDINGS))
+    for name, files in find_pairs(request.pairs, ENDINGS):
+        yield Pair(name, *(request.shrink(read_image(files[ending])) for ending in ENDINGS))
 
 
 def jobs(request: Request) -> Iterator[Job]:
