@@ -96,6 +96,9 @@ class Polish(Options):
     adapt_content: bool = option(False, "weigh content by how densely the painting is painted", only=OF_OBJECTS)
     recolor: bool = option(False, "finer stages take the content's lightness and the colours of the stage before")
     smooth_colors: int = option(0, "radius within which the result's colours are smoothed, pixels; 0: not", NOT_FAR)
+    borrow_detail: bool = option(
+        False, "put the object's finest lightness together from patches of the painting", only=OF_OBJECTS
+    )
     match_grain: bool = option(False, "bring the object's fine lightness up to the painting's", only=OF_OBJECTS)
     strength: float = option(1.0, "how much of the result to show: 0 is the image that came in, 1 the result", SHARE)
 

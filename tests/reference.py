@@ -46,6 +46,20 @@ def patch_gram_distance(patches, targets, mask, normalization, pixels=1):
     return total if normalization in ("sum", "keras") else total / float(np.sum(mask, dtype=np.float64))
 
 
+def cosine_distance(features, targets, mask, normalization):
+    """One minus the cosine of each feature's angle to its target, weighted by the mask; all (n, C) and (n,).
+
+    Nothing has an angle to features of zeros: their cosine is 0.
+    """
+    total = 0.0
+    for feature, target, weight in zip(features, targets, mask):
+        pairs = [(float(one), float(other)) for one, other in zip(feature, target)]
+        lengths = (sum(one * one for one, _ in pairs) * sum(other * other for _, other in pairs)) ** 0.5
+        cosine = sum(one * other for one, other in pairs) / lengths if lengths else 0.0
+        total += float(weight) * (1 - cosine)
+    return total if normalization in ("sum", "keras") else total / float(np.sum(mask, dtype=np.float64))
+
+
 def total_variation(image, free, normalization):
     """Half the squared difference of each pair of neighbours of which at least one is free."""
     height, width, channels = image.shape

@@ -154,6 +154,7 @@ def test_names_that_nothing_has():
         ),
         ({"style_loss": "gram", "coarse_to_fine": 1}, [Stage(0.25, 300), Stage(0.5, 300)]),
         ({"style_loss": "sliced", "rematch_every": 200}, [Stage(0.5, 200), Stage(0.5, 100, True)]),
+        ({"style_loss": "neighbors", "rematch_every": 200}, [Stage(0.5, 200), Stage(0.5, 100, True)]),
     ],
 )
 def test_stages_by_hand(changes, expected):
@@ -161,7 +162,7 @@ def test_stages_by_hand(changes, expected):
 
 
 def test_gram_matrices_are_never_matched_again():
-    with pytest.raises(InputError, match="rematch_every, which matched, per_patch, sliced have"):
+    with pytest.raises(InputError, match="rematch_every, which matched, per_patch, sliced, neighbors have"):
         change(PAPER_BASE, rematch_every=5)
 
 
@@ -341,7 +342,7 @@ def test_noise_follows_the_seed():
 
 
 @pytest.mark.parametrize("changes", [{"style_loss": "per_patch"}, {"style_loss": "gram"}, {"bounds": False},
-                                     {"style_loss": "sliced", "beyond_matches": 0.5},
+                                     {"style_loss": "sliced", "beyond_matches": 0.5}, {"style_loss": "neighbors"},
                                      {"mask_mode": "max", "normalization": "sum"}, {"patch_size": 5}])  # fmt: skip
 def test_other_settings_lower_the_loss_too(changes):
     background, composite, mask = pasted()
@@ -785,6 +786,7 @@ def grey(shape, seed):
 def grey_runs(content, style):
     """Each application with what it takes of two images, and as much polish as there is."""
     mask, composite = disc((67, 90), (30, 41), 12), content[::-1]
+    of_objects = {"borrow_detail": True, "match_grain": True}
     polished = {"smooth_colors": 3, "recolor": True, "coarse_to_fine": 1, "scale": 1.0, "strength": 0.9}
     return {
         "stylize": lambda: stylize(content, style, QUICK_BASE),
@@ -792,7 +794,7 @@ def grey_runs(content, style):
         "restyle-region": lambda: restyle_region(content, style, CORNERS, QUICK_BASE),
         "restyle-region, all": lambda: restyle_region(content, style, CORNERS, QUICK_BASE, background_style=style),
         "harmonize": lambda: harmonize(style, composite, mask, QUICK),
-        "harmonize, polished": lambda: harmonize(style, composite, mask, change(QUICK, match_grain=True, **polished)),
+        "harmonize, polished": lambda: harmonize(style, composite, mask, change(QUICK, **of_objects, **polished)),
     }
 
 

@@ -205,10 +205,12 @@ GIVEN = {
     "pooling": "average", "content_layers": ["block3_conv2"], "content_weight": 0.25,
     "style_layers": ["block2_conv1", "block3_conv1"], "layer_weights": [1.0, 0.5],
     "style_weight": 2.5, "patch_size": 1, "rematch_every": 1,
-    "matching_memory": 64, "match_once": True, "beyond_matches": 0.5, "tv_weight": 0.125, "normalization": "sum",
+    "matching_memory": 64, "match_once": True, "beyond_matches": 0.5, "neighbor_layers": ["block3_conv1"],
+    "neighbor_weight": 0.25, "tv_weight": 0.125, "normalization": "sum",
     "mask_mode": "max", "feather": 1.5, "grow": 3, "scale": 0.9, "style_scale": 0.75, "start": "noise",
     "keep_colors": True, "match_colors": True,
-    "adapt_content": True, "recolor": True, "smooth_colors": 2, "match_grain": True, "strength": 0.5,
+    "adapt_content": True, "recolor": True, "smooth_colors": 2, "borrow_detail": True, "match_grain": True,
+    "strength": 0.5,
     "iterations": 2, "history": 7, "tolerance": 1e-12, "bounds": False, "coarse_to_fine": 1, "seed": 5,
 }  # fmt: skip
 
@@ -230,11 +232,11 @@ def as_option(name, value):
 
 def test_every_setting_is_given():
     assert GIVEN.keys() == {leaf.name for _, leaf, _ in leaves()}
-    assert GIVEN.keys() == meaningful("harmonize", "sliced") | meaningful("stylize", "sliced")
+    assert GIVEN.keys() == meaningful("harmonize", "neighbors") | meaningful("stylize", "neighbors")
 
 
 @pytest.mark.parametrize("application, style_loss", [
-    *(("harmonize", style_loss) for style_loss in STYLE_LOSSES), ("stylize", "sliced"), ("restyle-region", "sliced"),
+    *(("harmonize", style_loss) for style_loss in STYLE_LOSSES), ("stylize", "sliced"), ("restyle-region", "neighbors"),
 ])  # fmt: skip
 def test_options_are_the_settings_fields(folder, application, style_loss):
     """Each option, given a value that the preset has not, arrives in the setting of its name."""
@@ -420,7 +422,7 @@ def test_a_style_loss_is_one_class_and_one_line(folder, monkeypatch, capfd):
         assert report["trace"][0][f"style {layer}"] == pytest.approx(by_hand, rel=1e-3)
 
     assert run(folder, "stylize", "CONTENT", "STYLE", "-o", "OUT", *options) == 0
-    assert "which matched, per_patch, sliced have" in refused(
+    assert "which matched, per_patch, sliced, neighbors have" in refused(
         folder, capfd, *HARMONIZE, "-o", "OUT", *options, "--patch-size", "3"
     )
     assert "toy_number, which toy has" in refused(folder, capfd, *HARMONIZE, "-o", "OUT", "--toy-number", "3")
@@ -1048,9 +1050,14 @@ HAVE = {
     ("stylize", "grow"): "a setting of stylize. Received: grow, which harmonize and keep-details have",
     ("restyle-region", "mask_mode"): "Received: mask_mode, which harmonize and keep-details have",
     ("harmonize", "style_scale"): "of harmonize. Received: style_scale, which stylize and restyle-region have",
-    ("gram", "match_once"): "a setting of the style loss gram. Received: match_once, which sliced has",
-    ("gram", "patch_size"): "the style loss gram. Received: patch_size, which matched, per_patch, sliced have",
-    ("matched", "beyond_matches"): "the style loss matched. Received: beyond_matches, which sliced has",
+    ("gram", "match_once"): "a setting of the style loss gram. Received: match_once, which sliced, neighbors have",
+    (
+        "gram",
+        "patch_size",
+    ): "the style loss gram. Received: patch_size, which matched, per_patch, sliced, neighbors have",
+    ("stylize", "borrow_detail"): "of stylize. Received: borrow_detail, which harmonize and keep-details have",
+    ("sliced", "neighbor_weight"): "the style loss sliced. Received: neighbor_weight, which neighbors has",
+    ("matched", "beyond_matches"): "the style loss matched. Received: beyond_matches, which sliced, neighbors have",
 }
 
 
@@ -1077,7 +1084,8 @@ def test_patch_size_is_refused_where_there_are_no_patches(folder, capfd):
     """The presets of whole images compare whole Gram matrices."""
     line = refused(folder, capfd, "stylize", "CONTENT", "STYLE", "-o", "OUT", *SHORT, "--patch-size", "9")
     assert line == (
-        "Expected a setting of the style loss gram. Received: patch_size, which matched, per_patch, sliced have"
+        "Expected a setting of the style loss gram. Received: patch_size, "
+        "which matched, per_patch, sliced, neighbors have"
     )
 
 

@@ -57,7 +57,13 @@ GATYS = {
     "pooling": "average", "normalization": "gatys", "style_weight": 1000.0, "content_weight": 1.0, "tv_weight": 0.0,
     "layer_weights": (),
 }  # fmt: skip
+REFINED = {
+    "style_loss": "sliced", "style_layers": ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1"),
+    "layer_weights": (), "match_once": True, "beyond_matches": 0.3, "content_weight": 0.05, "tv_weight": 0.002,
+    "normalization": "relative",
+}  # fmt: skip
 EARLIER = {
+    ("harmonize", "refined"): preset("refined", "harmonize", **REFINED),
     ("harmonize", "gatys"): preset("gatys", "harmonize", **GATYS),
     ("stylize", "gatys"): preset("gatys", "stylize", **GATYS),
     ("stylize", "refined"): preset("paper", "stylize", scale=1.0),

@@ -7,7 +7,7 @@ import pytest
 from reproduce import VGG19, change, harmonize, stylize
 from reproduce.applications.common import weaken
 from reproduce.images.arrays import from_lab, to_lab
-from reproduce.images.polish import match_grain, smooth_colors
+from reproduce.images.polish import borrow_detail, match_grain, smooth_colors
 from reproduce.presets import PAPER, PAPER_BASE
 
 NETWORK = VGG19(width=0.05)
@@ -61,6 +61,28 @@ def test_strength_comes_after_the_smoothing(random):
     whole = stylize(content, painting, change(SHORT, smooth_colors=3), network=NETWORK).image
     half = stylize(content, painting, change(SHORT, smooth_colors=3, strength=0.5), network=NETWORK).image
     np.testing.assert_allclose(half, weaken(whole, content, 0.5), atol=1e-6)
+
+
+# Detail of the painting's
+
+
+@pytest.mark.parametrize("grow", [0, 5])
+def test_harmonize_borrows_the_object_s_detail_from_the_painting(random, grow):
+    """After colours are smoothed and before grain is matched; the painting stays as it is."""
+    painting, noise = (cv2.GaussianBlur(random.normal(0, 60, SHAPE), (0, 0), sigma) for sigma in (2, 0.7))
+    painting, mask = grey(50 + painting), object_mask()
+    composite = np.where(mask[..., None] > 0, grey(55 + noise / 12), painting)
+    settings = change(AS_PASTED, feather=0.0, grow=grow, smooth_colors=2)
+    plain, borrowed, both = (
+        harmonize(painting, composite, mask, change(settings, **changes), network=NETWORK).image
+        for changes in ({}, {"borrow_detail": True}, {"borrow_detail": True, "match_grain": True})
+    )
+    np.testing.assert_array_equal(borrowed[mask == 0], painting[mask == 0])
+    inside = slice(23, 41), slice(31, 65)  # out of reach of what the margin has to do with
+    expected = borrow_detail(plain, painting, mask > 0)
+    assert np.abs(expected - plain)[inside].max() > 0.01
+    np.testing.assert_allclose(borrowed[inside], expected[inside], atol=5e-3)
+    assert strength(both, mask > 0) >= 0.99 * strength(borrowed, mask > 0)
 
 
 # Grain

@@ -66,8 +66,8 @@ def another(leaf, value, settings):
     if leaf.metadata["choices"]:
         return next(choice for choice in leaf.metadata["choices"] if choice != value)
     if isinstance(value, tuple):
-        return ("block1_conv2",)
-    return value + 2 if isinstance(value, int) else value / 2 + 0.125
+        return ("block1_conv2", *value[1:])
+    return value + 2 if isinstance(value, int) else value / 2 + 0.3
 
 
 SETTINGS = [REFINED, *(change(PAPER, style_loss=name) for name in STYLE_LOSSES)]

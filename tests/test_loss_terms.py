@@ -25,7 +25,13 @@ def problem(shape=(48, 64)):
 
 @pytest.mark.parametrize(
     ("style_loss", "work"),
-    [("gram", "style features"), ("matched", "matching"), ("per_patch", "matching"), ("sliced", "matching")],
+    [
+        ("gram", "style features"),
+        ("matched", "matching"),
+        ("per_patch", "matching"),
+        ("sliced", "matching"),
+        ("neighbors", "matching"),
+    ],
 )
 def test_the_work_on_a_style_is_told_to_its_end(style_loss, work):
     told = []
@@ -57,7 +63,7 @@ def test_a_gram_matrix_needs_nothing_made_again():
     assert style.pieces(100) == [100] and style.halo == 0
 
 
-@pytest.mark.parametrize("style_loss", ["matched", "per_patch", "sliced"])
+@pytest.mark.parametrize("style_loss", ["matched", "per_patch", "sliced", "neighbors"])
 def test_matching_has_the_memory_of_the_settings_in_megabytes(style_loss, monkeypatch):
     given, search = [], Matches.search
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reproduce.images.geometry import Rectangle
 from reproduce.losses.content import content_loss
 from reproduce.losses.gram import gram_distance, gram_matrix
+from reproduce.losses.neighbors import cosine_distance
 from reproduce.losses.normalization import NORMALIZATIONS, normalization_of
 from reproduce.losses.per_patch import patch_gram_distance
 from reproduce.losses.sliced import quantiles, sliced_wasserstein_distance, sorted_projections
@@ -290,6 +291,9 @@ def gradient_errors() -> dict[str, float]:
             "gram": lambda x, row=row, gram=gram: gram_distance(gram_matrix(x, mask, row), gram, row),
             "patch": lambda x, row=row: patch_gram_distance(x, target, mask[:, 0], row),
             "variation": variation(row),
+            "cosine": lambda x, row=row: cosine_distance(
+                ops.reshape(x, (-1, 3)), target.reshape(-1, 3), mask.ravel(), row
+            ),
             "sliced": lambda x: sliced_wasserstein_distance(ops.reshape(x, (-1, 3)), projections, directions),
         }
         for name, function in functions.items():
@@ -312,7 +316,7 @@ def errors(in_float64):
 
 
 @normalizations
-@pytest.mark.parametrize("loss", ["content", "gram", "patch", "variation"])
+@pytest.mark.parametrize("loss", ["content", "gram", "patch", "variation", "cosine"])
 def test_gradients_match_central_differences(errors, loss, normalization):
     assert errors[f"{loss} {normalization}"] < 1e-8
 
@@ -327,7 +331,7 @@ def test_relative_style_losses_by_hand(random):
 
 
 def test_relative_gradients_match_central_differences(errors):
-    for loss in ("content", "gram", "patch", "variation", "sliced"):
+    for loss in ("content", "gram", "patch", "variation", "cosine", "sliced"):
         assert errors[f"{loss} relative"] < 1e-8
 
 
@@ -356,3 +360,58 @@ def test_sliced_distance_is_the_cheapest_assignment(random):
     cheapest = min(np.square(along[list(order)] - other).sum() for order in permutations(range(5)))
     found = sliced_wasserstein_distance(first, target, direction)
     assert close(found, cheapest / np.square(other).sum())
+
+
+# Two features of two channels; the second counts half.
+ALONG = np.float32([[3, 4], [0, 2]])
+
+
+@pytest.mark.parametrize(
+    "targets, of_each",
+    [
+        ([[6, 8], [0, 5]], (0, 0)),  # parallel, of other lengths
+        ([[4, -3], [7, 0]], (1, 1)),  # at right angles
+        ([[-3, -4], [0, -9]], (2, 2)),  # opposite
+        ([[4, 3], [3, 4]], (0.04, 0.2)),  # cosines of 24 / 25 and of 8 / 10
+    ],
+)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_cosine_distance_by_hand(targets, of_each, normalization):
+    found = cosine_distance(ALONG, np.float32(targets), np.float32([1, 0.5]), NORMALIZATIONS[normalization])
+    expected = (of_each[0] + of_each[1] / 2) / (1 if normalization in ("sum", "keras") else 1.5)
+    assert float(found) == pytest.approx(expected, abs=1e-6)
+
+
+@normalizations
+@pytest.mark.parametrize("shape", [(1, 1), (6, 5), (4, 40)])
+def test_cosine_distance_matches_its_twin(random, shape, normalization):
+    features, targets = random.normal(0, 10, (2, *shape)).astype(np.float32)
+    mask = 0.1 + random.random(shape[0], np.float32)
+    expected = reference.cosine_distance(features, targets, mask, normalization)
+    assert float(cosine_distance(features, targets, mask, NORMALIZATIONS[normalization])) == pytest.approx(
+        expected, rel=1e-5, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-1, 1e3, 1e6])
+def test_cosine_distance_knows_no_lengths(random, factor):
+    """Neither the features' nor the targets', whose squares may be as large as of the deep layers."""
+    features, targets = random.normal(0, 10, (2, 7, 5)).astype(np.float32)
+    mask, row = random.random(7, np.float32), NORMALIZATIONS["mean"]
+    expected = float(cosine_distance(features, targets, mask, row))
+    factor = np.float32(factor)
+    assert float(cosine_distance(factor * features, targets, mask, row)) == pytest.approx(expected, rel=1e-5)
+    assert float(cosine_distance(features, factor * targets, mask, row)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("which", ["features", "targets", "both"])
+def test_features_of_zeros_have_a_finite_angle_and_gradient(random, which):
+    """Both are what a network gives of black, or of dead channels: as far away as if at right angles."""
+    features, targets = random.random((2, 4, 5), np.float32)
+    features[1] *= which == "targets"
+    targets[1] *= which == "features"
+    mask, row = np.float32([0, 1, 0, 0]), NORMALIZATIONS["mean"]
+    evaluate = value_and_gradient(lambda x: {"loss": cosine_distance(x, targets, mask, row)}, features.shape)
+    terms, gradient = evaluate(as_tensor(features))
+    assert close(terms["loss"], 1)
+    assert np.isfinite(np.asarray(gradient)).all()

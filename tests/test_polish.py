@@ -4,10 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from reproduce.images import polish
 from reproduce.images.arrays import resize
 from reproduce.images.files import read_image
 from reproduce.images.polish import (
+    DETAIL_SIDE,
     LARGEST_GAIN,
+    borrow_detail,
     content_share,
     guided_filter,
     match_grain,
@@ -172,3 +175,190 @@ def test_stroke_density_knows_noise_from_edges_at_any_contrast(random):
     assert stroke_density(edge) < 0.01
     assert stroke_density(np.full((300, 300, 3), 0.5, np.float32)) < 0.01
     assert content_share(edge) == content_share(np.full((300, 300, 3), 0.5, np.float32))  # bounded
+
+
+# Detail from the painting
+
+ROUNDING = 4e-3  # what an image loses on its way through Lab
+
+
+def round_object(shape, radius=40):
+    """The pixels within a radius of the middle."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.hypot(rows - shape[0] // 2, columns - shape[1] // 2) <= radius
+
+
+def fine(image, sigma=1.5):
+    """Lightness finer than a standard deviation in pixels."""
+    lightness = lab(image)[..., 0]
+    return lightness - cv2.GaussianBlur(lightness, (0, 0), sigma)
+
+
+@pytest.mark.parametrize("paint", [portrait, impressionist, expressionist])
+def test_what_is_the_paintings_own_stays(random, paint):
+    """But at the border, where the object's patches are half beyond it, and the painting's are not."""
+    painting = paint(random)
+    found = borrow_detail(painting, painting, round_object(painting.shape[:2]))
+    np.testing.assert_allclose(found, painting, atol=ROUNDING)
+    found = borrow_detail(painting, painting, np.ones(painting.shape[:2], bool))
+    inner = slice(DETAIL_SIDE, -DETAIL_SIDE)
+    np.testing.assert_allclose(found[inner, inner], painting[inner, inner], atol=ROUNDING)
+    assert np.abs(found - painting).mean() < ROUNDING
+
+
+def texture(random, rows, columns):
+    """The same square again and again."""
+    square = cv2.GaussianBlur(np.tile(random.normal(0, 12, (24, 24)), (3, 3)), (0, 0), 1)[24:48, 24:48]
+    return rgb(50 + np.tile(square, (rows, columns)), 10.0, 5.0)
+
+
+def test_what_the_painting_has_elsewhere_stays(random, monkeypatch):
+    """Even if whatever is lost were lost for good: it is found again."""
+    painting = texture(random, 5, 6)
+    image, inside = np.roll(painting, (5, 7), (0, 1)), round_object(painting.shape[:2])
+    assert np.abs(image - painting)[inside].mean() > 0.02
+    monkeypatch.setattr(polish, "LOST_SHARE", 1e6)
+    np.testing.assert_allclose(borrow_detail(image, painting, inside), image, atol=ROUNDING)
+
+
+def noisy(random, painting, inside, strength):
+    """The painting with a smooth grey object in it, and with the same object as a camera sees it."""
+    lightness, columns = lab(painting)[..., 0], np.arange(painting.shape[1])
+    clean = np.where(inside, 55 + 8 * np.sin(columns / 25), lightness)
+    noise = np.where(inside, random.normal(0, strength, inside.shape), 0)
+    return rgb(clean, 5.0, 10.0), rgb(clean + noise, 5.0, 10.0)
+
+
+def test_noise_of_a_camera_goes(random):
+    """In a painting that is smooth but for its outlines, which are what detail it has."""
+    painting = portrait(random)
+    inside, within = (round_object(painting.shape[:2], radius) for radius in (50, 40))
+    clean, image = noisy(random, painting, inside, 0.7)
+    found = borrow_detail(image, painting, inside)
+    assert fine(found)[within].std() < 0.5 * fine(image)[within].std()
+    errors = [np.abs(fine(each) - fine(clean))[within].mean() for each in (found, image)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_a_smooth_object_in_a_painting_of_strokes_has_their_detail(random):
+    """Instead of the noise: more like the painting's own than like the camera's."""
+    painting = expressionist(random)
+    inside, within = (round_object(painting.shape[:2], radius) for radius in (50, 40))
+    image = noisy(random, painting, inside, 0.5)[1]
+    found = borrow_detail(image, painting, inside)
+    of_noise = [np.corrcoef(fine(each)[within], fine(image)[within])[0, 1] for each in (found, image)]
+    assert of_noise[0] < 0.8 * of_noise[1]
+
+
+@pytest.mark.parametrize("paint", [portrait, impressionist, expressionist])
+@pytest.mark.parametrize("contrast", [-40, 25])
+def test_a_strong_mark_that_the_painting_has_not_is_kept(random, paint, contrast):
+    """Such as an eye in a small face, or a light in it."""
+    painting = paint(random)
+    shape = painting.shape[:2]
+    mark, around = round_object(shape, 3), round_object(shape, 12) & ~round_object(shape, 8)
+    image = rgb(np.where(mark, 55.0 + contrast, 55.0) + random.normal(0, 0.3, shape))
+    lightness = lab(borrow_detail(image, painting, round_object(shape)))[..., 0]
+    share = (lightness[mark].mean() - lightness[around].mean()) / contrast
+    assert 0.7 < share < 1.3
+
+
+def test_colours_and_what_is_coarse_are_the_objects_own(random):
+    painting = impressionist(random)
+    rows, columns = np.mgrid[:240, :200]
+    image = rgb(50 + rows / 12 + random.normal(0, 1.5, rows.shape), columns / 10 - 8, 12 - rows / 12)
+    before, found = lab(image), lab(borrow_detail(image, painting, round_object(rows.shape, 60)))
+    assert np.abs(found - before)[..., 0].max() > 2
+    np.testing.assert_allclose(found[..., 1:], before[..., 1:], atol=0.5)
+    coarse = [cv2.GaussianBlur(each[..., 0], (0, 0), 10) for each in (found, before)]
+    assert np.abs(coarse[0] - coarse[1]).max() < 1
+
+
+def test_what_is_far_from_the_object_stays(random):
+    """As far as no patch of the object's reaches."""
+    image, painting = random.random((2, 64, 80, 3), np.float32)
+    inside = np.zeros((64, 80), bool)
+    inside[20:40, 30:50] = True
+    far = cv2.dilate(inside.astype(np.uint8), np.ones((2 * DETAIL_SIDE + 1,) * 2, np.uint8)) == 0
+    found = borrow_detail(image, painting, inside)
+    np.testing.assert_allclose(found[far], image[far], atol=ROUNDING)
+    assert np.abs(found - image)[inside].mean() > ROUNDING
+
+
+def test_what_lies_far_from_an_object_changes_nothing_in_it(random):
+    painting, image = impressionist(random), portrait(random)
+    inside = round_object(painting.shape[:2])
+    far = ~round_object(painting.shape[:2], 40 + 40)
+    other = np.where(far[..., None], random.random(image.shape, np.float32), image)
+    found = borrow_detail(image, painting, inside)
+    np.testing.assert_allclose(borrow_detail(other, painting, inside)[inside], found[inside], atol=1e-4)
+
+
+def test_borrowing_is_no_matter_of_chance_and_leaves_its_inputs(random):
+    image, painting = random.random((2, 40, 50, 3), np.float32)
+    inside, copies = round_object((40, 50), 15), (image.copy(), painting.copy())
+    first, again = (borrow_detail(image, painting, inside) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert first.dtype == np.float32 and first.min() >= 0 and first.max() <= 1
+    for array, copy in zip((image, painting), copies):
+        np.testing.assert_array_equal(array, copy)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (40, 3), (DETAIL_SIDE - 1, DETAIL_SIDE - 1)])
+def test_of_a_painting_smaller_than_a_patch_nothing_is_taken(random, shape):
+    image, painting = random.random((2, *shape, 3), np.float32)
+    np.testing.assert_array_equal(borrow_detail(image, painting, np.ones(shape, bool)), image)
+
+
+@pytest.mark.parametrize("shape", [(DETAIL_SIDE, DETAIL_SIDE), (DETAIL_SIDE, 40), (DETAIL_SIDE + 1, DETAIL_SIDE + 2)])
+def test_the_smallest_paintings_have_a_patch(random, shape):
+    image, painting = random.random((2, *shape, 3), np.float32)
+    found = borrow_detail(image, painting, np.ones(shape, bool))
+    assert found.shape == image.shape and np.isfinite(found).all() and np.abs(found - image).max() > ROUNDING
+
+
+def test_without_an_object_there_is_no_detail_to_borrow(random):
+    image, painting = random.random((2, 40, 50, 3), np.float32)
+    np.testing.assert_array_equal(borrow_detail(image, painting, np.zeros((40, 50), bool)), image)
+
+
+@pytest.mark.parametrize("places", [1, 50, 2000])
+def test_of_a_large_painting_some_places_are_looked_at(random, monkeypatch, places):
+    """All over it, at about the distance that it takes."""
+    painting = impressionist(random)
+    asked, nearest = [], polish._nearest
+
+    def remember(vectors, known):
+        asked.append(len(known))
+        return nearest(vectors, known)
+
+    monkeypatch.setattr(polish, "_nearest", remember)
+    monkeypatch.setattr(polish, "DETAIL_PLACES", places)
+    found = borrow_detail(portrait(random), painting, round_object(painting.shape[:2]))
+    assert 0.3 * places <= asked[0] <= 1.1 * places + 1
+    assert found.shape == painting.shape and np.isfinite(found).all()
+
+
+def test_blank_images_have_no_detail_to_give():
+    blank = np.full((40, 50, 3), 0.5, np.float32)
+    inside = round_object((40, 50), 15)
+    np.testing.assert_allclose(borrow_detail(blank, blank, inside), blank, atol=ROUNDING)
+
+
+def nearest_by_hand(vectors, known):
+    """Of each vector the first known one of the least sum of squared differences."""
+    found = []
+    for vector in vectors:
+        distances = [sum((float(a) - float(b)) ** 2 for a, b in zip(vector, other)) for other in known]
+        found.append(distances.index(min(distances)))
+    return found
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1 << 20])
+def test_the_nearest_vectors_are_those_found_by_hand(random, monkeypatch, at_once):
+    monkeypatch.setattr(polish, "DISTANCES", at_once)
+    vectors, known = (random.normal(0, 3, (n, 6)).astype(np.float32) for n in (9, 5))
+    np.testing.assert_array_equal(polish._nearest(vectors, known), nearest_by_hand(vectors, known))
+    # Small whole numbers, whose distances are exact, and of which many are equal.
+    vectors, known = (random.integers(0, 3, (n, 3)).astype(np.float32) for n in (30, 20))
+    np.testing.assert_array_equal(polish._nearest(vectors, known), nearest_by_hand(vectors, known))

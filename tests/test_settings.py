@@ -56,7 +56,7 @@ def test_gatys(application):
 def test_every_preset_serves_every_application_and_survives_json(name, application):
     settings = preset(name, application)
     again = json.loads(json.dumps(settings.as_dict()))
-    again |= {key: tuple(again[key]) for key in ("style_layers", "layer_weights", "content_layers")}
+    again |= {key: tuple(value) for key, value in again.items() if isinstance(value, list)}
     assert change(Settings(), **again) == settings
     assert change(REFINED, **again) == settings
 
@@ -175,10 +175,11 @@ def test_a_style_loss_and_its_own_leaves_change_together():
 
 
 @pytest.mark.parametrize("loss, leaf, value, owners", [
-    ("gram", "match_once", True, "which sliced has"),
-    ("matched", "beyond_matches", 0.5, "which sliced has"),
-    ("gram", "patch_size", 5, "which matched, per_patch, sliced have"),
-    ("gram", "rematch_every", 5, "which matched, per_patch, sliced have"),
+    ("gram", "match_once", True, "which sliced, neighbors have"),
+    ("matched", "beyond_matches", 0.5, "which sliced, neighbors have"),
+    ("gram", "patch_size", 5, "which matched, per_patch, sliced, neighbors have"),
+    ("gram", "rematch_every", 5, "which matched, per_patch, sliced, neighbors have"),
+    ("sliced", "neighbor_weight", 0.5, "which neighbors has"),
 ])  # fmt: skip
 def test_a_leaf_of_another_style_loss_is_refused_with_who_has_it(loss, leaf, value, owners):
     with pytest.raises(InputError) as refusal:
@@ -215,17 +216,17 @@ def test_a_leaf_without_a_meaning_in_an_application_is_refused_with_who_has_it(a
 
 @pytest.mark.parametrize("application", NAMES)
 def test_every_other_leaf_may_be_changed(application):
-    settings = preset("paper", application, style_loss="sliced")
+    settings = preset("paper", application, style_loss="neighbors")
     for _, leaf, _ in LEAVES:
         only = leaf.metadata["only"]
         if not only or application in only:
             value = settings.as_dict()[leaf.name]
-            assert preset("paper", application, style_loss="sliced", **{leaf.name: value}) == settings
+            assert preset("paper", application, style_loss="neighbors", **{leaf.name: value}) == settings
 
 
 def test_preset_takes_changes():
     assert preset("paper", "harmonize", scale=1.0, style_loss="gram") == change(PAPER, scale=1.0, style_loss="gram")
-    with pytest.raises(InputError, match="which sliced has"):
+    with pytest.raises(InputError, match="which sliced, neighbors have"):
         preset("paper", "stylize", match_once=True)
 
 
@@ -249,6 +250,7 @@ def test_layers_are_all_that_are_used_once_each_shallow_first():
     ("iterations", -1),
     ("rematch_every", -1),
     ("beyond_matches", -0.1),
+    *[("neighbor_weight", value) for value in (-0.1, float("nan"), float("inf"))],
     ("feather", -1),
     ("feather", float("nan")),
     ("grow", -1),
@@ -267,7 +269,7 @@ def test_layers_are_all_that_are_used_once_each_shallow_first():
 ])  # fmt: skip
 def test_impossible_numbers(name, value):
     with pytest.raises(InputError, match=rf"^Expected {name} .*Received: {value}$"):
-        change(change(Settings(), style_loss="sliced"), **{name: value})
+        change(change(Settings(), style_loss="neighbors"), **{name: value})
 
 
 @pytest.mark.parametrize("name", ["pooling", "normalization", "mask_mode", "start"])
@@ -334,3 +336,9 @@ def test_nothing_to_optimise(nothing):
 ])  # fmt: skip
 def test_the_limits_themselves_are_allowed(one):
     assert change(Settings(), **one).as_dict().items() >= one.items()
+
+
+@pytest.mark.parametrize("layers", [("block9_conv1",), ("block3_conv1", "block3_conv1")])
+def test_layers_of_neighbors_are_the_networks_each_once(layers):
+    with pytest.raises(InputError, match=r"^Expected "):
+        change(Settings(), style_loss="neighbors", neighbor_layers=layers)

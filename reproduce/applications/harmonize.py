@@ -4,7 +4,7 @@ import numpy as np
 
 from ..images.arrays import check_image, check_same_size, is_grey, to_grey
 from ..images.masks import check_mask, feather, loosen
-from ..images.polish import content_share, match_grain, smooth_colors, with_colors, without_colors
+from ..images.polish import borrow_detail, content_share, match_grain, smooth_colors, with_colors, without_colors
 from ..images.regions import blend
 from ..network.features import VGG19
 from ..presets import PAPER
@@ -68,6 +68,7 @@ def harmonize(
     def finish(image: np.ndarray) -> np.ndarray:
         image = to_grey(image) if grey else smooth_colors(image, polish.smooth_colors)
         image = with_colors(image, composite) if keep_colors else image
+        image = borrow_detail(image, background, loose > 0) if polish.borrow_detail else image
         image = match_grain(image, background, soft > 0.99, loose == 0) if polish.match_grain else image
         image = to_grey(image) if grey else image  # grain is matched in Lab, whose rounding has colours
         return weaken(blend(image, background, alpha), naive, polish.strength)

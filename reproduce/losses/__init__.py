@@ -4,6 +4,7 @@ and one line here.
 
 from .gram import Gram
 from .matched import Matched
+from .neighbors import Neighbors
 from .per_patch import PerPatch
 from .sliced import Sliced
 from .terms import StyleLoss
@@ -14,4 +15,5 @@ STYLE_LOSSES: dict[str, type[StyleLoss]] = {
     "per_patch": PerPatch,
     "gram": Gram,
     "sliced": Sliced,
+    "neighbors": Neighbors,
 }

@@ -27,9 +27,16 @@ class Sliced(Matching):
     )
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
-        deepest = max(self.style_layers, key=stride)
-        found = self.matches(sources, (deepest,))[deepest]
-        pairs = {layer: _carried(found, deepest, layer, sources) for layer in self.style_layers}
+        return self.distances(self.matches(sources, (self.deepest,))[self.deepest], sources)
+
+    @property
+    def deepest(self) -> str:
+        """The layer whose matches are carried to the others."""
+        return max(self.style_layers, key=stride)
+
+    def distances(self, found: list[Matches], sources: Sources) -> dict[str, Term]:
+        """Layer -> its term, from the matches of the deepest."""
+        pairs = {layer: _carried(found, self.deepest, layer, sources) for layer in self.style_layers}
         shape = sources.painting.shape[:2]
         places = {
             layer: target_places(pair.places, layer, shape, self.match_once, self.beyond_matches, sources.seed)

@@ -92,10 +92,14 @@ class StyleLoss(Options, ABC):
         """Layer -> its weighted term."""
         if not self.style_weight or not self.style_layers:
             return {}
+        return self.shared_out(self.layer_terms(sources), sources)
+
+    def shared_out(self, terms: dict[str, Term], sources: Sources) -> dict[str, Term]:
+        """The layers' terms, each with its share of the style weight."""
         weights = np.array(self.layer_weights or [1.0] * len(self.style_layers))
         weights *= self.style_weight / (weights.sum() if sources.normalization.shared else weights.mean())
-        terms = self.layer_terms(sources)
-        return {layer: weighted(float(weight), terms[layer]) for layer, weight in zip(self.style_layers, weights)}
+        shares = zip(self.style_layers, weights)
+        return {layer: weighted(float(weight), terms[layer]) for layer, weight in shares if layer in terms}
 
 
 def weighted(weight: float, term: Term) -> Term:
