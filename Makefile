@@ -26,7 +26,7 @@ figures: .venv/run
 	$(BIN)/python -m experiments figures --materials $(MATERIALS) --output $(OUTPUT)
 
 smoke: .venv/run
-	$(BIN)/python -m experiments figures table ablation --smoke --output output/smoke --cache output/smoke/cache
+	$(BIN)/python -m experiments figures table ablation details --smoke --output output/smoke --cache output/smoke/cache
 
 .venv/run: requirements.txt
 	@$(PYTHON) -c "import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
