@@ -67,7 +67,8 @@ class Canned:
 
 def judge_of_ones(case, network, alexnet):
     return lambda image: (
-        {"content": float(image[0, 0, 0])} | dict.fromkeys(("style", "grain", "color_grain", "seam"), 1.0)
+        {"content": float(image[0, 0, 0])}
+        | dict.fromkeys(("style", "one_sided", "grain", "color_grain", "seam", "uneven"), 1.0)
     )
 
 
