@@ -68,6 +68,7 @@ PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 BYTES_PER_ACTIVATION_BYTE = 2.6  # an evaluation: what is kept for the gradient, and the gradients
 FORWARD_BYTES_PER_PIXEL = 900  # the painting's features, tile by tile
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
+DETAIL_BYTES = 0.25e9  # the painting's patches that detail is borrowed from, beside what TensorFlow still holds
 # Fitted likewise to evaluations: what convolutions reach of a matrix product's speed, and what else a call takes.
 SHARE_OF_PRODUCT_SPEED = 0.8
 OVERHEAD_SECONDS = 0.01
@@ -100,6 +101,7 @@ def estimate(extent: Extent, settings: Settings) -> Estimate:
     forward_bytes = (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * features) * tile_pixels
     most = max(forward_bytes, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
     memory = PROCESS_BYTES + extent.bytes_per_pixel * extent.canvas[0] * extent.canvas[1] + most
+    memory += DETAIL_BYTES * settings.polish.borrow_detail
     return Estimate(memory, shape, costs)
 
 
