@@ -127,5 +127,10 @@ class Request:
 
     def shrink(self, image: np.ndarray) -> np.ndarray:
         """The image as experiments use it: as it is, or small in a smoke test."""
-        share = SMOKE_SIDE / max(image.shape[:2])
-        return resize(image, scaled_shape(image.shape[:2], share)) if self.smoke and share < 1 else image
+        return bounded(image, SMOKE_SIDE) if self.smoke else image
+
+
+def bounded(image: np.ndarray, longest: int) -> np.ndarray:
+    """The image or mask, shrunk if its longer side has more than so many pixels."""
+    share = longest / max(image.shape[:2])
+    return resize(image, scaled_shape(image.shape[:2], share)) if share < 1 else image

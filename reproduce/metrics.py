@@ -81,7 +81,7 @@ class Judge:
         self.marks = dict(list(of_painting.items())[1:] or of_painting)
         self.references = {name: self._features(image) for name, image in references.items()}
         naive_features = self._features(self.naive)
-        self.naive_style = self._style_distances(naive_features)
+        self.naive_style = style_distances(naive_features, self.style)
         self.naive_marks = self._marks_distances(naive_features)
         self.naive_distances = self._reference_distances(naive_features)
 
@@ -93,7 +93,7 @@ class Judge:
         """
         result = self._check(result, "the result")
         features = self._features(result)
-        style = self._style_distances(features)
+        style = style_distances(features, self.style)
         measures: dict[str, float] = {
             "background": background(result, self.painting, self.grown_mask),
             "style": _mean_ratio(style, self.naive_style),
@@ -119,9 +119,6 @@ class Judge:
         mask = self.mask if mask is None else mask
         return {layer: features_inside(np.asarray(f), mask) for layer, f in self.extractor(image).items()}
 
-    def _style_distances(self, features: Features) -> dict[str, float]:
-        return {layer: sliced_wasserstein(projected_quantiles(f), self.style[layer]) for layer, f in features.items()}
-
     def _marks_distances(self, features: Features) -> dict[str, float]:
         return {layer: nearest_distance(features[layer], own) for layer, own in self.marks.items()}
 
@@ -141,6 +138,11 @@ def sliced_wasserstein(first: np.ndarray, second: np.ndarray) -> float:
     distance has the features' own unit. In [0, inf); 0 where the distributions are the same.
     """
     return float(np.sqrt(np.mean(np.square(first - second))))
+
+
+def style_distances(features: Features, style: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Layer -> `sliced_wasserstein` of features (N, C) and a painting's, given as `projected_quantiles`."""
+    return {layer: sliced_wasserstein(projected_quantiles(f), style[layer]) for layer, f in features.items()}
 
 
 def projected_quantiles(features: np.ndarray, seed: int = 0) -> np.ndarray:

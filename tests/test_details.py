@@ -13,7 +13,7 @@ from PIL import Image
 from experiments import request
 from experiments.command_line import main
 from experiments.legibility import correlation, legibility
-from experiments.request import SMOKE_SIDE, Request
+from experiments.request import SMOKE_SIDE, Request, bounded
 from experiments.scenes import DetailScene
 from experiments.scenes.board import Glyph
 from experiments.tables import details
@@ -220,8 +220,8 @@ def test_a_mask_of_another_size(run, tmp_path, capsys):
 
 
 def test_large_photographs_are_made_smaller(tmp_path):
-    assert details._bounded(np.zeros((600, 1280, 3), np.float32)).shape == (300, 640, 3)
-    assert details._bounded(np.zeros((600, 40), np.float32)).shape == (600, 40)
+    assert bounded(np.zeros((600, 1280, 3), np.float32), details.LONGEST).shape == (300, 640, 3)
+    assert bounded(np.zeros((600, 40), np.float32), details.LONGEST).shape == (600, 40)
 
 
 def test_a_small_scene_has_its_glyphs_where_they_were(tmp_path, monkeypatch):

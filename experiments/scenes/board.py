@@ -77,9 +77,7 @@ class Board:
         size = height / np.ptp(np.concatenate(_polygons("H", 1.0, font))[:, 1])
         parts = list(text) if gap else [text]
         outlines = [_polygons(part, size, font) for part in parts]
-        widths = [
-            np.ptp(np.concatenate(lines)[:, 0]) if lines else 0.5 * height for part, lines in zip(parts, outlines)
-        ]
+        widths = [np.ptp(np.concatenate(lines)[:, 0]) if lines else 0.5 * height for lines in outlines]
         left, bottom = middle[0] - (sum(widths) + gap * height * (len(parts) - 1)) / 2, middle[1] - height / 2
         ink = np.zeros(self.x.shape, np.uint8)
         for part, lines, width in zip(parts, outlines, widths):

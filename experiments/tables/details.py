@@ -12,7 +12,7 @@ import numpy as np
 
 from reproduce import metrics
 from reproduce.applications.registry import preset
-from reproduce.images.arrays import check_same_size, resize, scaled_shape
+from reproduce.images.arrays import check_same_size
 from reproduce.images.files import read_image, read_mask
 from reproduce.images.geometry import Rectangle
 from reproduce.images.masks import bounding_box, check_mask
@@ -24,7 +24,7 @@ from ..drawing import Row, middle, panels, save, without_trace
 from ..jobs import Finished, Job, Runs
 from ..legibility import legibility
 from ..materials.pairs import find_pairs
-from ..request import Request
+from ..request import Request, bounded
 from ..scenes import DetailScene
 from .table import TableRow, medians, write_rows
 
@@ -66,13 +66,8 @@ def _scenes(request: Request) -> Iterator[tuple[str, DetailScene]]:
         content, style = (read_image(files[ending]) for ending in ("content", "style"))
         mask = check_mask(read_mask(files["mask"]), str(files["mask"]))
         check_same_size(content, mask, (str(files["content"]), str(files["mask"])))
-        content, mask, style = (request.shrink(_bounded(image)) for image in (content, mask, style))
+        content, mask, style = (request.shrink(bounded(image, LONGEST)) for image in (content, mask, style))
         yield GIVEN, DetailScene(name, content, mask, style)
-
-
-def _bounded(image: np.ndarray) -> np.ndarray:
-    share = LONGEST / max(image.shape[:2])
-    return resize(image, scaled_shape(image.shape, share)) if share < 1 else image
 
 
 def _whole(request: Request, scene: DetailScene, name: str) -> Job:
@@ -132,10 +127,7 @@ def style_distance(scene: DetailScene, extractor: Callable[[np.ndarray], Any]) -
 
     def distances(image: np.ndarray) -> dict[str, float]:
         inside = {layer: metrics.features_inside(f, scene.mask) for layer, f in extractor(image).items()}
-        return {
-            layer: metrics.sliced_wasserstein(metrics.projected_quantiles(features), target[layer])
-            for layer, features in inside.items()
-        }
+        return metrics.style_distances(inside, target)
 
     control = distances(scene.photograph)
     return lambda image: float(np.mean([value / control[layer] for layer, value in distances(image).items()]))
