@@ -96,6 +96,12 @@ class Polish(Options):
     adapt_content: bool = option(False, "weigh content by how densely the painting is painted", only=OF_OBJECTS)
     recolor: bool = option(False, "finer stages take the content's lightness and the colours of the stage before")
     smooth_colors: int = option(0, "radius within which the result's colours are smoothed, pixels; 0: not", NOT_FAR)
+    even_tones: float = option(
+        0.0,
+        "how much to tone and colour the object alike where it was alike, and near; 1: wholly",
+        SHARE,
+        only=OF_OBJECTS,
+    )
     borrow_detail: bool = option(
         False, "put the object's finest lightness together from patches of the painting", only=OF_OBJECTS
     )

@@ -71,17 +71,31 @@ def test_gathered_features_are_the_whole_paintings(random, shape):
 MATCHED = np.array([[2, 1], [0, 3], [2, 1], [2, 1]])
 
 
-def test_matched_places_are_used_as_often_as_they_matched_or_once():
-    often, once = (target_places(MATCHED, "block3_conv1", (32, 48), once, 0.0, seed=0) for once in (False, True))
+def test_matched_places_are_used_as_often_as_they_matched_or_once(random):
+    tones = random.random((8, 12, 3))
+    often, once = (target_places(MATCHED, tones, once, 0.0, seed=0) for once in (False, True))
     assert often.tolist() == MATCHED.tolist()
     assert once.tolist() == [[0, 3], [2, 1]]
 
 
 def test_places_beyond_the_matches_are_spread_over_the_painting():
-    places = target_places(MATCHED, "block3_conv1", (34, 50), False, 300.0, seed=0)
+    tones = np.zeros((8, 12, 3))
+    places = target_places(MATCHED, tones, False, 300.0, seed=0)
     assert places[:4].tolist() == MATCHED.tolist()
     assert len(places) == 4 + 1200
     assert np.unique(places[4:], axis=0).shape == (8 * 12, 2)  # every cell of the layer, none outside it
-    again, other = (target_places(MATCHED, "block3_conv1", (34, 50), False, 300.0, seed) for seed in (0, 1))
+    again, other = (target_places(MATCHED, tones, False, 300.0, seed) for seed in (0, 1))
     np.testing.assert_array_equal(again, places)
     assert not np.array_equal(other, places)
+
+
+def test_places_beyond_the_matches_are_of_the_matches_tones(random):
+    """Tones go from 0 to 1 down, the matches lie from row 10 to 29: nothing lighter or darker is added."""
+    tones = np.linspace(0, 1, 40)[:, None, None] * np.ones((1, 9, 3))
+    matched = np.stack([random.integers(10, 30, 400), random.integers(0, 9, 400)], axis=1)
+    rows = np.unique(target_places(matched, tones, True, 20.0, seed=0)[:, 0])
+    assert rows.tolist() == list(range(10, 30))
+    tones[20, :, 1] = 5.0  # and of one channel few matches: too few to count
+    matched = np.concatenate([matched[matched[:, 0] != 20], [[20, 0]]])
+    beyond = target_places(matched, tones, False, 20.0, seed=0)[len(matched) :]
+    assert 20 not in beyond[:, 0]

@@ -1,13 +1,16 @@
 """The objective against a naive one on the whole canvas, and its gradient against differences of its values."""
 
+import math
 from dataclasses import replace
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import pytest
 import reference
 
 from reproduce.errors import InputError
+from reproduce.images.arrays import resize
 from reproduce.images.masks import bounding_box
 from reproduce.network import features as network_features
 from reproduce.network.architecture import reach, stride
@@ -249,6 +252,7 @@ class NaiveStyle:
     def __init__(self, whole, style):
         self.settings, self.normalization = whole.settings, whole.normalization
         self.pixels = whole.problem.mask.size
+        self.style_image = style.image
         self.masks, self.painting = whole.masks_of(style.mask), whole.features_of(style.image)
         queries = whole.content if whole.problem.query is None else whole.features_of(whole.problem.query)
         self.matches = {}
@@ -311,7 +315,7 @@ class NaiveStyle:
         if style.match_once:
             places = sorted(set(places))
         count = round(style.beyond_matches * len(places))
-        others = np.random.default_rng(seed).integers(0, painting.shape[:2], (count, 2))
+        others = np.random.default_rng(seed).choice(self.alike(layer, places), count) if count else []
         targets = np.stack([painting[tuple(place)] for place in [*places, *others]])
         number = max(32, min(128, 2**20 // len(chosen)))
         directions = np.random.default_rng(seed).standard_normal((features.shape[2], number))
@@ -321,6 +325,21 @@ class NaiveStyle:
         target = np.stack([np.interp(levels, known, column) for column in target.T], axis=1)
         along = ops.sort(ops.take(flat(features), chosen, axis=0) @ cast(directions), axis=0)
         return sum_of((along - cast(target)) ** 2) / sum_of(cast(target) ** 2)
+
+    def alike(self, layer, places):
+        """All places of the painting that are in none of L*, a* and b* outside almost all of the given ones'."""
+        shape = self.painting[layer].shape[:2]
+        lab = cv2.cvtColor(resize(self.style_image, shape), cv2.COLOR_RGB2LAB)
+        ends = []
+        for channel in range(3):
+            own = sorted(lab[place][channel] for place in places)
+            last = len(own) - 1
+            ends.append((own[math.floor(0.02 * last)], own[math.ceil(0.98 * last)]))
+        return [
+            place
+            for place in np.ndindex(*shape)
+            if all(low <= value <= high for value, (low, high) in zip(lab[place], ends))
+        ]
 
     def neighbor_term(self, layer, features):
         """How far each feature's direction is from that of its own match, at every layer."""

@@ -4,7 +4,15 @@ import numpy as np
 
 from ..images.arrays import check_image, check_same_size, is_grey, to_grey
 from ..images.masks import check_mask, feather, loosen
-from ..images.polish import borrow_detail, content_share, match_grain, smooth_colors, with_colors, without_colors
+from ..images.polish import (
+    borrow_detail,
+    content_share,
+    even_tones,
+    match_grain,
+    smooth_colors,
+    with_colors,
+    without_colors,
+)
 from ..images.regions import blend
 from ..network.features import VGG19
 from ..presets import PAPER
@@ -50,10 +58,13 @@ def harmonize(
     check_same_size(background, mask, ("background", "mask"))
     mask, settings = check_mask(mask), fit_scales(settings, background.shape)
     check_working_sizes({"background": background.shape}, settings)
+    found: tuple[str, ...] = ()
     if settings.polish.adapt_content:
-        weight = settings.content.content_weight * content_share(background)
+        share = content_share(background)
+        weight = settings.content.content_weight * share
         # So the report says what was used.
         settings = change(settings, content_weight=weight, adapt_content=False)
+        found = (f"as densely as the painting is painted, content weighs {share:.2g} times as usual: {weight:.3g}",)
     polish = settings.polish
     soft = feather(mask, settings.mask.feather)
     # Never below the mask: lines of a few pixels would fade. What lies around is optimised anyway.
@@ -67,6 +78,7 @@ def harmonize(
 
     def finish(image: np.ndarray) -> np.ndarray:
         image = to_grey(image) if grey else smooth_colors(image, polish.smooth_colors)
+        image = even_tones(image, composite, mask, polish.even_tones)
         image = with_colors(image, composite) if keep_colors else image
         image = borrow_detail(image, background, loose > 0) if polish.borrow_detail else image
         image = match_grain(image, background, soft > 0.99, loose == 0) if polish.match_grain else image
@@ -74,7 +86,7 @@ def harmonize(
         return weaken(blend(image, background, alpha), naive, polish.strength)
 
     inputs = {"background": background, "composite": composite, "mask": mask}
-    notices = (_freedom(float((loose > 0).mean())), *([GREY] if grey else []))
+    notices = (_freedom(float((loose > 0).mean())), *found, *([GREY] if grey else []))
     task = Task("harmonize", inputs, content, (Style(painting, loose),), loose, finish, notices)
     return solve(task, settings, network, stop, on_progress)
 

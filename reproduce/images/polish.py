@@ -5,14 +5,15 @@ First what the `refined` preset does against the weaknesses that the paper names
 How strong the style has to be is told by the painting (`content_share`).
 VGG's content features know an object's own colours, and hold on to them as fine coloured noise. So colours come from
 the stage before, and lightness from the object (`recolor`); what coloured noise is left is smoothed (`smooth_colors`);
-fine detail is put together from the painting's own (`borrow_detail`), and brought to its strength (`match_grain`). All
-four work in CIE Lab.
+places that were alike are toned alike again (`even_tones`); fine detail is put together from the painting's own
+(`borrow_detail`), and brought to its strength (`match_grain`). All five work in CIE Lab.
 
 Then two ways to keep the content's colours (Gatys et al. 2016b, *Preserving Color in Neural Artistic Style Transfer*):
 `without_colors` before and `with_colors` after, or `match_colors` on the style image.
 """
 
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -26,6 +27,9 @@ FAINTEST_DETAIL = 0.1  # of lightness: a blank painting has rounding errors for 
 TYPICAL_DENSITY = 2 / 3
 SPARSEST = 0.15  # sparser paintings, such as blank ones, count as this
 FLAT = 4.0  # lightness (of 100): weaker edges than this do not keep colours apart
+TONE_SIGMA = 0.04  # of the root of the object's area: what varies more slowly is tone
+TONE_RADIUS = 0.25  # of the same: of the windows in which tones are to follow the content's
+TONE_SAMPLES = 4.0  # pixels a TONE_SIGMA at which tones are worked on: finer sampled they are no other
 GRAIN_SIGMA = 1.0  # pixels: detail finer than this is grain
 LARGEST_GAIN = 2.0  # of grain
 DETAIL_SIDE = 7  # pixels of a patch of detail
@@ -37,6 +41,7 @@ LOST_SHARE = 0.25  # of the painting's mean squared detail: of what is lost as s
 DETAIL_PLACES = 1 << 18  # of a painting that are looked at, at most about
 DISTANCES = 1 << 24  # held at once: 64 MB
 FAINTEST_SPREAD = 1 / 255  # of colours
+FAINTEST_WEIGHT = 0.01  # of a mean over an object's own pixels: where they are fewer it fades
 
 
 def content_share(painting: np.ndarray) -> float:
@@ -78,7 +83,7 @@ def recolor(reached: np.ndarray, content: np.ndarray, radius: int) -> tuple[np.n
     lightness, colors = _split(resize(reached, shape))
     fine = _split(content)[0]
     coarse = 100 * resize(resize(fine / 100, reached.shape[:2]), shape)  # images are resized within [0, 1]
-    colors = guided_filter(colors, lightness, round(radius * shape[0] / reached.shape[0]), FLAT)
+    colors = guided_filter(colors, lightness[..., None], round(radius * shape[0] / reached.shape[0]), FLAT)
     return from_lab(fine, colors), from_lab(lightness + fine - coarse, colors)
 
 
@@ -90,7 +95,38 @@ def smooth_colors(image: np.ndarray, radius: int) -> np.ndarray:
     if radius == 0:
         return image
     lightness, colors = _split(image)
-    return from_lab(lightness, guided_filter(colors, lightness, radius, FLAT))
+    return from_lab(lightness, guided_filter(colors, lightness[..., None], radius, FLAT))
+
+
+def even_tones(image: np.ndarray, content: np.ndarray, mask: np.ndarray, share: float = 1.0) -> np.ndarray:
+    """Tone and colour an image's object alike where its content is alike, and near.
+
+    Distances of distributions say which tones the object is to have, not where: a flat surface may end half pink and
+    half yellow. So what TONE_SIGMA leaves of lightness and colours becomes an affine function of the content's, in
+    windows of TONE_RADIUS (a guided filter); what is finer, such as strokes, stays.
+
+    Args:
+        image, content: (H, W, 3), RGB in [0, 1].
+        mask: (H, W) in [0, 1], the object; where it is 0 little or nothing changes.
+        share: of the change that is made: a painter's surfaces are not all of one tone either.
+    """
+    side = math.sqrt(mask.sum())
+    if side < 1 or not share:
+        return image
+    scale = min(1.0, TONE_SAMPLES / (TONE_SIGMA * side))
+    shape = scaled_shape(mask.shape, scale)
+    weights = resize(mask, shape)
+    sigma, radius = TONE_SIGMA * side * scale, round(TONE_RADIUS * side * scale)
+
+    def smooth(values: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+
+    tones, wanted = (_mean_inside(to_lab(resize(each, shape)), weights, smooth) for each in (image, content))
+    change = guided_filter(tones, wanted, radius, FLAT, weights) - tones
+    # Farther out than the edge is soft tones mean nothing.
+    change *= share * np.minimum(1, 2 * smooth(weights))[..., None]
+    lab = to_lab(image) + cv2.resize(change, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return from_lab(lab[..., 0], lab[..., 1:])
 
 
 def without_colors(image: np.ndarray) -> np.ndarray:
@@ -222,27 +258,48 @@ def _nearest(vectors: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.concatenate([(part @ known.T - halves).argmax(axis=1) for part in some])
 
 
-def guided_filter(image: np.ndarray, guide: np.ndarray, radius: int, flat: float) -> np.ndarray:
-    """Smooth `image` as an affine function of the guide in each window (He et al. 2013, equations 5, 6 and 8).
+def guided_filter(
+    image: np.ndarray, guide: np.ndarray, radius: int, flat: float, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Smooth `image` as an affine function of the guide in each window (He et al. 2013, equations 16, 19 and 20).
 
     Args:
         image: (H, W, K).
-        guide: (H, W), whose edges are kept.
+        guide: (H, W, G), whose edges are kept.
         radius: of the square windows, pixels; 0 changes nothing.
         flat: the guide's standard deviation below which a window counts as flat, and is averaged.
+        weights: (H, W), how much each pixel counts; None: all the same.
     """
     if radius == 0:
         return image
-    shape = guide.shape
+    height, width, depth = guide.shape
+
+    def smooth(values: np.ndarray) -> np.ndarray:
+        return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT_101)
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return cv2.blur(values, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT_101).reshape(*shape, -1)
+        flattened = values.reshape(height, width, -1)
+        return _mean_inside(flattened, weights, smooth).reshape(values.shape)
 
-    guide = guide[..., None]
+    def covariance(values: np.ndarray, mean_values: np.ndarray) -> np.ndarray:
+        products = mean(guide[..., :, None] * values[..., None, :])
+        return products - mean_guide[..., :, None] * mean_values[..., None, :]
+
     mean_guide, mean_image = mean(guide), mean(image)
-    covariance = mean(guide * image) - mean_guide * mean_image
-    slope = covariance / (mean(guide * guide) - mean_guide**2 + flat**2)
-    return mean(slope) * guide + mean(mean_image - slope * mean_guide)
+    own = covariance(guide, mean_guide) + flat**2 * np.eye(depth, dtype=guide.dtype)
+    slope = np.linalg.solve(own, covariance(image, mean_image))
+    offset = mean_image - np.einsum("hwg,hwgk->hwk", mean_guide, slope)
+    return np.einsum("hwg,hwgk->hwk", guide, mean(slope)) + mean(offset)
+
+
+def _mean_inside(
+    values: np.ndarray, weights: np.ndarray | None, smooth: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Smoothed values (H, W, K), each pixel counting as weights (H, W) say; they fade where hardly one counts."""
+    if weights is None:
+        return smooth(values).reshape(values.shape)
+    total = smooth(values * weights[..., None]).reshape(values.shape)
+    return total / np.maximum(smooth(weights), FAINTEST_WEIGHT)[..., None]
 
 
 def _laplacian(lightness: np.ndarray) -> np.ndarray:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..images.arrays import resize, to_lab
 from ..matching.correspondence import Pairs, carry, gather, target_places
 from ..matching.patches import Matches
-from ..network.architecture import stride
+from ..network.architecture import feature_shape, stride
 from ..network.backend import Tensor, as_tensor, ops
 from ..options import NOT_NEGATIVE, option
 from .matched import Matching
@@ -23,7 +24,9 @@ class Sliced(Matching):
 
     match_once: bool = option(False, "use each matched place once, however often it was matched")
     beyond_matches: float = option(
-        0.0, "add places from all over the painting, as a share of the matched ones", NOT_NEGATIVE
+        0.0,
+        "add places from all over the painting, of the matches' tones, as a share of the matched ones",
+        NOT_NEGATIVE,
     )
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
@@ -37,9 +40,10 @@ class Sliced(Matching):
     def distances(self, found: list[Matches], sources: Sources) -> dict[str, Term]:
         """Layer -> its term, from the matches of the deepest."""
         pairs = {layer: _carried(found, self.deepest, layer, sources) for layer in self.style_layers}
-        shape = sources.painting.shape[:2]
         places = {
-            layer: target_places(pair.places, layer, shape, self.match_once, self.beyond_matches, sources.seed)
+            layer: target_places(
+                pair.places, _tones(sources.painting, layer), self.match_once, self.beyond_matches, sources.seed
+            )
             for layer, pair in pairs.items()
         }
         targets = gather(sources.extractor, sources.painting, places)
@@ -60,6 +64,11 @@ def _carried(found: list[Matches], deepest: str, layer: str, sources: Sources) -
         places.append(pairs.places)
         before += mask.size
     return Pairs(np.concatenate(cells), np.concatenate(places))
+
+
+def _tones(painting: np.ndarray, layer: str) -> np.ndarray:
+    """The painting's CIE Lab at the size of a layer's features (h, w, 3)."""
+    return to_lab(resize(painting, feature_shape(painting.shape[:2], layer)))
 
 
 def _term(layer: str, cells: np.ndarray, target: np.ndarray, seed: int) -> Term:

@@ -16,6 +16,8 @@ from ..network.architecture import feature_shape, stride
 from ..network.features import Extractor, Tile, painting_tiles
 from .patches import Matches
 
+TONES_OF_MATCHES = (0.02, "lower"), (0.98, "higher")  # quantiles; of a few matches their ends
+
 OnShare = Callable[[str, float], None]  # the name of what is being done, and the share of it that is done
 
 
@@ -122,16 +124,17 @@ def carry(
 
 
 def target_places(
-    matched: np.ndarray, layer: str, shape: tuple[int, int], match_once: bool, beyond_matches: float, seed: int
+    matched: np.ndarray, tones: np.ndarray, match_once: bool, beyond_matches: float, seed: int
 ) -> np.ndarray:
-    """Where in a painting of (height, width) `shape` the features come from that an object's are to be distributed as.
+    """Where in a painting's layer the features come from that an object's are to be distributed as.
 
     Popular places match too often, smooth ones above all, so that what is made of all matches is too smooth: each is
-    used once (as in DPH's second pass). Some of the rest of the painting widens the palette.
+    used once (as in DPH's second pass). Some of the rest of the painting widens the palette. It is of the matches' own
+    tones, or the object's lightest places would go where the painting's lightest are: a face would take the sky's.
 
     Args:
-        matched: (n, 2), (row, column) of the object's cells' matches at a layer.
-        layer: the layer's name.
+        matched: (n, 2), (row, column) of the object's cells' matches at the layer.
+        tones: (h, w, K), the painting's, at each place of the layer.
         match_once: use each place once, however often it was matched.
         beyond_matches: how many other places to add, as a share of the matched ones.
         seed: of which others.
@@ -141,8 +144,12 @@ def target_places(
     """
     matched = np.unique(matched, axis=0) if match_once else matched
     count = round(beyond_matches * len(matched))
-    others = np.random.default_rng(seed).integers(0, feature_shape(shape, layer), (count, 2))
-    return np.concatenate([matched, others])
+    if not count:
+        return matched
+    own = tones[tuple(matched.T)]
+    lowest, highest = (np.quantile(own, level, axis=0, method=method) for level, method in TONES_OF_MATCHES)
+    alike = np.argwhere(((tones >= lowest) & (tones <= highest)).all(axis=2))
+    return np.concatenate([matched, np.random.default_rng(seed).choice(alike, count)])
 
 
 def gather(extractor: Extractor, painting: np.ndarray, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
