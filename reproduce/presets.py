@@ -45,24 +45,25 @@ GATYS = Settings(
 )
 
 # Beyond the paper: at full resolution, without its noise. Sliced distances (Heitz et al. 2021) to the features of one
-# correspondence (DPH's second pass), and the angles of features to their matches' (Kolkin et al. 2022), which keep
-# tones even and bring strokes; from half resolution up; images/polish.py for the rest. block1_conv1 counts little: it
-# would spread a flat surface over all colours of its matches. Chosen by eye and by the table's measures on DPH's cases
-# 4, 9, 13, 19, 24 and 26.
+# correspondence (DPH's second pass), and the angles of features to their matches' (Kolkin et al. 2022), which bring
+# strokes; from half resolution up; images/polish.py for the rest, such as even tones. Chosen by eye and by the table's
+# measures on DPH's cases 4, 9, 13, 19, 24 and 26.
 REFINED = Settings(
     style=Neighbors(
         style_layers=("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1"),
-        layer_weights=(0.2, 1.0, 1.0, 1.0),
         match_once=True,
+        beyond_matches=0.3,
         neighbor_layers=("block3_conv1", "block4_conv1"),
         neighbor_weight=0.25,
         rematch_every=30,
     ),
-    content=Content(content_layers=("block4_conv1",), content_weight=0.03),
+    content=Content(content_layers=("block4_conv1",), content_weight=0.02),
     variation=Variation(tv_weight=0.002),
     weighing=Weighing(normalization="relative"),
     image=Image(scale=1.0, start="content"),
-    polish=Polish(adapt_content=True, recolor=True, smooth_colors=4, borrow_detail=True, match_grain=True),
+    polish=Polish(
+        adapt_content=True, recolor=True, smooth_colors=4, even_tones=0.7, borrow_detail=True, match_grain=True
+    ),
     solver=Solver(iterations=60, coarse_to_fine=1),
 )
 

@@ -786,7 +786,7 @@ def grey(shape, seed):
 def grey_runs(content, style):
     """Each application with what it takes of two images, and as much polish as there is."""
     mask, composite = disc((67, 90), (30, 41), 12), content[::-1]
-    of_objects = {"borrow_detail": True, "match_grain": True}
+    of_objects = {"even_tones": 0.5, "borrow_detail": True, "match_grain": True}
     polished = {"smooth_colors": 3, "recolor": True, "coarse_to_fine": 1, "scale": 1.0, "strength": 0.9}
     return {
         "stylize": lambda: stylize(content, style, QUICK_BASE),

@@ -209,8 +209,8 @@ GIVEN = {
     "neighbor_weight": 0.25, "tv_weight": 0.125, "normalization": "sum",
     "mask_mode": "max", "feather": 1.5, "grow": 3, "scale": 0.9, "style_scale": 0.75, "start": "noise",
     "keep_colors": True, "match_colors": True,
-    "adapt_content": True, "recolor": True, "smooth_colors": 2, "borrow_detail": True, "match_grain": True,
-    "strength": 0.5,
+    "adapt_content": True, "recolor": True, "smooth_colors": 2, "even_tones": 0.5, "borrow_detail": True,
+    "match_grain": True, "strength": 0.5,
     "iterations": 2, "history": 7, "tolerance": 1e-12, "bounds": False, "coarse_to_fine": 1, "seed": 5,
 }  # fmt: skip
 

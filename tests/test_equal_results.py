@@ -5,8 +5,8 @@ value: for each preset of two applications every term of the loss at the start, 
 with a fixed direction. They belong to the images that `smooth` and `disc` make, which are sums of seeded random numbers
 and so the same everywhere, and to a small network whose random kernels are seeded too: `kernels` is the sum of their
 magnitudes, to tell another network from another objective. That code built its problem of the same content, style,
-start and mask, with `Extractor(settings.layers, pooling=settings.pooling, width=0.1)`. Those of "harmonize refined" are of commit
-12c9915, without places beyond the matches: today these are of the matches' tones.
+start and mask, with `Extractor(settings.layers, pooling=settings.pooling, width=0.1)`. Those of "harmonize refined" are
+of commit 12c9915, without places beyond the matches: today these are of the matches' tones.
 """
 
 import json

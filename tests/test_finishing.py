@@ -7,7 +7,7 @@ import pytest
 from reproduce import VGG19, change, harmonize, stylize
 from reproduce.applications.common import weaken
 from reproduce.images.arrays import from_lab, to_lab
-from reproduce.images.polish import borrow_detail, match_grain, smooth_colors
+from reproduce.images.polish import borrow_detail, even_tones, match_grain, smooth_colors
 from reproduce.presets import PAPER, PAPER_BASE
 
 NETWORK = VGG19(width=0.05)
@@ -83,6 +83,25 @@ def test_harmonize_borrows_the_object_s_detail_from_the_painting(random, grow):
     assert np.abs(expected - plain)[inside].max() > 0.01
     np.testing.assert_allclose(borrowed[inside], expected[inside], atol=5e-3)
     assert strength(both, mask > 0) >= 0.99 * strength(borrowed, mask > 0)
+
+
+# Tones
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_harmonize_evens_tones_where_the_pasted_object_is_even(random, share):
+    """Started from the painting and not optimised, the object has the painting's tones; pasted, it was of one."""
+    painting = np.clip(0.5 + 6 * (cv2.GaussianBlur(random.random((*SHAPE, 3), np.float32), (0, 0), 6) - 0.5), 0, 1)
+    mask = object_mask()
+    composite = np.where(mask[..., None] > 0, np.float32([0.7, 0.6, 0.5]), painting)
+    settings = change(AS_PASTED, feather=0.0, start="style")
+    plain, even = (
+        harmonize(painting, composite, mask, change(settings, even_tones=each), network=NETWORK).image
+        for each in (0.0, share)
+    )
+    np.testing.assert_array_equal(even[mask == 0], painting[mask == 0])
+    np.testing.assert_allclose(even[mask > 0], even_tones(plain, composite, mask, share)[mask > 0], atol=5e-3)
+    assert even[mask > 0].std(axis=0).mean() < (1 - 0.5 * share) * plain[mask > 0].std(axis=0).mean()
 
 
 # Grain
