@@ -95,10 +95,9 @@ def test_a_run_goes_on_wherever_it_was_stopped(name, path):
         result = RUNS[name](checkpoint=Checkpoint(path, resume=True))
         for found, wanted in zip(reports(result), reports(whole(name)), strict=True):
             assert not found.interrupted
-            assert found.iterations == wanted.iterations
+            assert wanted.iterations <= found.iterations <= wanted.iterations + LONG.solver.history
             assert found.evaluations == len(found.trace)
-            # So few iterations that the solver's memory, which is lost, matters.
-            assert found.loss["final"]["total"] <= 1.5 * wanted.loss["final"]["total"]
+            assert found.loss["final"]["total"] <= 1.1 * wanted.loss["final"]["total"]
 
 
 @pytest.mark.parametrize("done", [10, 60, 110])
@@ -140,7 +139,7 @@ def test_what_is_interrupted_again_and_again_gets_to_its_end(path):
         assert result.report.interrupted and result.report.iterations == number + 2
     result = RUNS["stylize"](checkpoint=Checkpoint(path, resume=True))
     assert best == sorted(best, reverse=True) and result.report.loss["final"]["total"] < best[-1]
-    assert result.report.iterations == ITERATIONS and not result.report.interrupted
+    assert result.report.iterations == ITERATIONS + LONG.solver.history and not result.report.interrupted
     assert "went on after 11 iterations" in result.report.notices[-1]
 
 
@@ -393,7 +392,7 @@ def test_a_full_disk_is_said_once_and_the_run_goes_on(path):
     with no_file_longer_than(1000):
         checkpoint = Checkpoint(path, 1e-9, resume=True, on_failure=said.append)
         result = RUNS["stylize"](checkpoint=checkpoint)
-    assert not result.report.interrupted and result.report.iterations == ITERATIONS
+    assert not result.report.interrupted and result.report.iterations == ITERATIONS + 4
     assert len(said) == 1 and "out.checkpoint.npz" in str(said[0]) and "File too large" in str(said[0])
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
@@ -420,9 +419,13 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capfd, command):  # noqa: F8
     assert run(folder, *arguments, "--resume") == 0
     assert "went on after 3 iterations" in capfd.readouterr().err
     report = json.loads((folder / "out.json").read_text())
-    assert report["iterations"] == 6 and not report["interrupted"] and "went on" in str(report)
+    assert (
+        report["iterations"] == (9 if command == "harmonize" else 6)
+        and not report["interrupted"]
+        and "went on" in str(report)
+    )
     assert not (folder / "out.checkpoint.npz").exists()
-    last = 6 if command == "harmonize" else 12
+    last = 8 if command == "harmonize" else 14
     assert {path.name for path in folder.glob("out_0*")} == {f"out_{n:04d}.png" for n in range(2, last + 1, 2)}
     assert (folder / "out_0002.png").read_bytes() == second
 
@@ -450,7 +453,9 @@ def test_a_full_disk_is_one_line(folder, capfd):  # noqa: F811
         assert run(folder, *arguments) == 0
     out, err = capfd.readouterr()
     assert out == "" and err.count("\n") == 1
-    assert "Could not write" in err and err.endswith("out.checkpoint.npz: File too large; the run goes on without\n")
+    assert "Could not write" in err and err.endswith(
+        "out.checkpoint.npz: File too large; --resume will lack what was reached since\n"
+    )
     assert not (folder / "out.checkpoint.npz").exists() and not list(folder.glob(".*"))
 
 
@@ -475,6 +480,6 @@ def test_a_run_that_is_killed_goes_on(folder):  # noqa: F811
         assert (folder / "out.png").read_bytes() == b"an older image"
     assert subprocess.run([*PROGRAM, *typed(folder, arguments), "--resume"]).returncode == 0
     whole, found = (json.loads((folder / f"{name}.json").read_text()) for name in ("whole", "out"))
-    assert found["iterations"] == whole["iterations"] == 240 and "went on after" in found["notices"][-1]
+    assert 250 == found["iterations"] > whole["iterations"] == 240 and "went on after" in found["notices"][-1]
     assert found["loss"]["final"]["total"] <= 1.02 * whole["loss"]["final"]["total"]
     assert not (folder / "out.checkpoint.npz").exists()

@@ -133,7 +133,7 @@ def _checkpoint(options: argparse.Namespace, output: Path, show: "_Show") -> Che
         show.say(f"{path} is replaced: --resume would go on from it")
 
     def on_failure(error: OSError) -> None:
-        fail(f"{reason(error)}; the run goes on without")
+        fail(f"{reason(error)}; --resume will lack what was reached since")
 
     checkpoint = Checkpoint(path, options.checkpoint_every, resume=options.resume, on_failure=on_failure)
     show.iterations = checkpoint.iterations

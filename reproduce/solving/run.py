@@ -237,11 +237,14 @@ class _Optimizer:
             def image() -> np.ndarray:
                 return self.task.finish(resize(problem.image(x), self.task.content.shape[:2]))
 
-            self.on_progress(Progress("optimizing", iteration, stage.iterations, loss, image))
+            self.on_progress(Progress("optimizing", iteration, iterations, loss, image))
 
+        iterations, solver = stage.iterations, self.settings.solver
+        if before is not None:  # the solver's memory is lost, and takes so many to be gathered anew
+            iterations += min(solver.history, before.iterations)
         keep = partial(self.checkpoint.keep, number, in_place=stage.rematch)
         try:
-            objective, solver = Objective(problem, self.extractor, self.settings, on_share), self.settings.solver
+            objective = Objective(problem, self.extractor, self.settings, on_share)
         except Stopped:
             if before is None:
                 raise
@@ -250,7 +253,7 @@ class _Optimizer:
             objective,
             objective.start,
             bounds=(0.0, 1.0) if solver.bounds else None,
-            iterations=stage.iterations,
+            iterations=iterations,
             history=solver.history,
             tolerance=solver.tolerance,
             stop=self.stop,
