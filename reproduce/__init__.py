@@ -18,6 +18,7 @@ _EXPORTS = {
     "Settings": "settings",
     "Result": "solving.run",
     "Progress": "solving.run",
+    "Checkpoint": "solving.checkpoint",
     "Stop": "stopping",
     "Stopped": "stopping",
     "stop_on_signals": "stopping",

@@ -14,6 +14,7 @@ from .network.features import VGG19 as VGG19
 from .network.weights import find_weights as find_weights
 from .settings import Settings as Settings
 from .settings import change as change
+from .solving.checkpoint import Checkpoint as Checkpoint
 from .solving.run import Progress as Progress
 from .solving.run import Result as Result
 from .stopping import Stop as Stop

@@ -304,6 +304,8 @@ def test_what_was_rescued_of_a_stopped_run_is_the_best_so_far(folder, rescued, c
 
     pressing(monkeypatch, 2, press)
     assert run(folder, *arguments_for(folder / "away"), "--iterations", "50") == 1
-    rescued_result(the_line(capfd), rescued)
+    of_checkpoint, line = capfd.readouterr().err.splitlines()
+    assert "out.checkpoint.npz: No such file or directory; --resume will lack what was reached since" in of_checkpoint
+    rescued_result(line, rescued)
     (report,) = (json.loads(path.read_text()) for path in rescued.glob("*/out.json"))
     assert report["interrupted"] and report["iterations"] == 2

@@ -368,7 +368,7 @@ def test_the_image_of_several_parts_leaves_other_pixels_to_the_bit():
     problem = problem_of(FAR)
     found = Objective(problem, network(SMALL.layers), SMALL)
     x = np.random.default_rng(1).uniform(-0.5, 1.5, found.start.size)
-    image = found.image(x)
+    image = problem.image(x)
     np.testing.assert_array_equal(image[~problem.free], problem.content[~problem.free])
     np.testing.assert_array_equal(image[problem.free].ravel(), np.clip(x, 0, 1).astype(np.float32))
 

@@ -17,6 +17,7 @@ from ..images.regions import blend
 from ..network.features import VGG19
 from ..presets import PAPER
 from ..settings import Settings, change
+from ..solving.checkpoint import Checkpoint
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, silent, solve
 from ..stopping import Stop
@@ -34,6 +35,7 @@ def harmonize(
     network: VGG19 | None = None,
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
+    checkpoint: Checkpoint | None = None,
 ) -> Result:
     """Make an object pasted into a painting look painted; the painting itself stays as it is (paper 3.3).
 
@@ -45,6 +47,7 @@ def harmonize(
         network: None for VGG-19 with the weights of `find_weights`.
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
+        checkpoint: keeps what the run reaches, and what an earlier run had reached.
 
     Returns:
         The result, of the inputs' size: outside the feathered mask the background bit for bit.
@@ -88,7 +91,7 @@ def harmonize(
     inputs = {"background": background, "composite": composite, "mask": mask}
     notices = (_freedom(float((loose > 0).mean())), *found, *([GREY] if grey else []))
     task = Task("harmonize", inputs, content, (Style(painting, loose),), loose, finish, notices)
-    return solve(task, settings, network, stop, on_progress)
+    return solve(task, settings, network, stop, on_progress, checkpoint)
 
 
 def _freedom(share: float) -> str:

@@ -9,6 +9,7 @@ from ..images.masks import bounding_box
 from ..images.polish import smooth_colors, with_colors, without_colors
 from ..network.features import VGG19
 from ..settings import Settings
+from ..solving.checkpoint import Checkpoint
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, solve
 from ..stopping import Stop
@@ -26,6 +27,7 @@ def paint(
     network: VGG19 | None,
     stop: Stop | None,
     on_progress: OnProgress,
+    checkpoint: Checkpoint | None,
 ) -> Result:
     """Paint the content image, of any size, where it counts.
 
@@ -56,4 +58,4 @@ def paint(
 
     framed_styles = tuple(map(framed_style, styles))
     task = Task(application, inputs, framed, framed_styles, masks[id(counts)], painted, (GREY,) if grey else ())
-    return solve(task, settings, network, stop, on_progress)
+    return solve(task, settings, network, stop, on_progress, checkpoint)

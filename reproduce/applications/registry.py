@@ -55,7 +55,7 @@ class Application:
     Attributes:
         name: its one name: of the command, in reports, presets and plans.
         help: what it does, in a few words.
-        run: the function: inputs by name, `settings`, `network`, `stop`, `on_progress` -> Result.
+        run: the function: inputs by name, `settings`, `network`, `stop`, `on_progress`, `checkpoint` -> Result.
         inputs: what it takes.
         presets: name -> settings.
         base: the application that comes first, with the preset of the same name, where one does.

@@ -9,6 +9,7 @@ from ..images.arrays import check_image, resize, split_alpha
 from ..network.features import VGG19, blank_image
 from ..presets import PAPER_BASE
 from ..settings import Settings
+from ..solving.checkpoint import Checkpoint
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, silent
 from ..stopping import Stop
@@ -25,6 +26,7 @@ def stylize(
     network: VGG19 | None = None,
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
+    checkpoint: Checkpoint | None = None,
 ) -> Result:
     """Paint the content image in the style of another (paper 3.2; with `GATYS`, Gatys et al. 2016).
 
@@ -37,6 +39,7 @@ def stylize(
         network: None for VGG-19 with the weights of `find_weights`.
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
+        checkpoint: keeps what the run reaches, and what an earlier run had reached.
 
     Returns:
         The result, of the content image's size.
@@ -60,7 +63,7 @@ def stylize(
     inputs = {"content": content if alpha is None else np.dstack([content, alpha])}
     inputs |= {numbered("style", number): image for number, image in enumerate(styles, start=1)}
     blended = [Style(painting, opaque, weight) for painting, weight in zip(paintings, weights)]
-    return paint("stylize", inputs, shown, blended, opaque, finish, settings, network, stop, on_progress)
+    return paint("stylize", inputs, shown, blended, opaque, finish, settings, network, stop, on_progress, checkpoint)
 
 
 def _shares(blend: Sequence[float], styles: int) -> list[float]:

@@ -22,6 +22,7 @@ from ..images.selection import combine, highlight, select, select_in_box, select
 from ..network.backend import limit_gpu_memory, matrix_product_speed
 from ..network.features import VGG19
 from ..network.weights import find_weights
+from ..solving.checkpoint import Checkpoint
 from ..solving.plan import seconds_per_evaluation
 from ..solving.report import check_report_path, write_result
 from ..solving.run import Progress
@@ -83,12 +84,15 @@ def run_application(options: argparse.Namespace) -> int:
             values[entry.name] = _joined(entry.kind, [taken[name] for name in several])
     if application.base:
         values["base"] = application.base_preset(options.preset, **changes)
+    checkpoint = _checkpoint(options, output, show)
     show.say(*notices)
     limit_gpu_memory(options.gpu_memory)
     network = options.network or _found_network(options, show)
     with stop_on_signals() as stop:
         try:
-            result = application.run(**values, settings=settings, network=network, stop=stop, on_progress=show)
+            result = application.run(
+                **values, settings=settings, network=network, stop=stop, on_progress=show, checkpoint=checkpoint
+            )
         except Stopped:
             return stopped(stop.exit_code)
         finally:
@@ -99,9 +103,13 @@ def run_application(options: argparse.Namespace) -> int:
         written = _write(output, result.image, report)
         for name, place in beside.items():
             written = (name not in result.steps or _write_beside(place, result.steps[name])) and written
+        if written and not report["interrupted"]:
+            checkpoint.remove()
     loss = report["loss"]
     show.say(f"{output}: {report['evaluations']} evaluations in {report['seconds']:.0f} s, loss "
              f"{loss['initial']['total']:.4g} -> {loss['final']['total']:.4g} ({report['stop_reason']})")  # fmt: skip
+    if report["interrupted"] and checkpoint.path and checkpoint.path.exists():
+        show.say(f"--resume goes on from {checkpoint.path}")
     if not written or show.failed:
         return NOT_WRITTEN
     return stop.exit_code if report["interrupted"] else 0
@@ -114,6 +122,22 @@ def _beside(application: Application, options: argparse.Namespace, output: Path)
     names = [] if options.input_stylized else ["stylized"]
     names += ["pasted", "mask"] if options.keep_intermediates else []
     return {name: output.with_name(f"{output.stem}_{name}{output.suffix}") for name in names}
+
+
+def _checkpoint(options: argparse.Namespace, output: Path, show: "_Show") -> Checkpoint:
+    """The file beside the output that keeps what a run reaches; says what becomes of one that is there."""
+    path = output.with_name(f"{output.stem}.checkpoint.npz")
+    if options.resume and not path.exists():
+        show.say(f"there is no {path} to go on from: the run begins anew")
+    if path.exists() and not options.resume:
+        show.say(f"{path} is replaced: --resume would go on from it")
+
+    def on_failure(error: OSError) -> None:
+        fail(f"{reason(error)}; --resume will lack what was reached since")
+
+    checkpoint = Checkpoint(path, options.checkpoint_every, resume=options.resume, on_failure=on_failure)
+    show.iterations = checkpoint.iterations
+    return checkpoint
 
 
 def _write_beside(path: Path, image: np.ndarray) -> bool:

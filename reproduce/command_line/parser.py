@@ -9,6 +9,7 @@ from ..applications.registry import APPLICATIONS, PRESETS, Application, Input
 from ..images.arrays import MINIMUM_SIDE
 from ..losses import STYLE_LOSSES
 from ..settings import leaves
+from ..solving.checkpoint import EVERY
 from .commands import fail, run_application, run_paste, run_plan, run_select
 
 
@@ -103,6 +104,15 @@ def _add_application(commands: Any, application: Application) -> None:
     command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
     command.add_argument("--weights", metavar="FILE", help="VGG-19 weights, .h5 (default: found or fetched)")
     command.add_argument("--save-every", metavar="N", type=int, default=0, help="write OUT_000N.png every N iterations")
+    command.add_argument(
+        "--checkpoint-every", metavar="SECONDS", type=float, default=EVERY,
+        help="keep what is reached in OUT.checkpoint.npz, until the result is written; 0: never (default: 60)",
+    )  # fmt: skip
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from OUT.checkpoint.npz, where there is one of the same inputs, settings and weights",
+    )
     command.add_argument(
         "--gpu-memory", metavar="GB", type=float, default=6.0, help="take no more of a GPU (default: 6)"
     )

@@ -54,6 +54,12 @@ class Problem:
     free: np.ndarray
     query: np.ndarray | None = None
 
+    def image(self, x: np.ndarray) -> np.ndarray:
+        """The content with free pixels `x` (n,), row by row, RGB one after the other, clipped to [0, 1]."""
+        image = self.content.copy()
+        image[self.free] = np.clip(x, 0, 1).reshape(-1, 3)
+        return image
+
 
 class Objective:
     """Loss and gradient of a problem. What does not change from call to call is computed here, once.
@@ -75,14 +81,15 @@ class Objective:
     def __init__(self, problem: Problem, extractor: Extractor, settings: Settings, on_share: OnShare = lambda *_: None):
         if not problem.free.any():
             raise InputError("Expected a mask that selects something. Received: an empty mask")
-        self._content, shape = problem.content, problem.content.shape[:2]
+        shape = problem.content.shape[:2]
         self._parts = parts = independent_parts(problem.free, settings.layers, settings.style.halo)
         ends = np.cumsum([3 * part.area for part in parts])
         # Of each part where its values are among those of all, and what they are brought back to.
-        self._places = places = [(slice(end - 3 * part.area, end), (*part.shape, 3)) for part, end in zip(parts, ends)]
+        places = [(slice(end - 3 * part.area, end), (*part.shape, 3)) for part, end in zip(parts, ends)]
         self._free = _values_of(problem.free, parts)
-        self._values = self._of_parts(problem.content).astype(keras.config.floatx())
-        self.start = self._of_parts(problem.start)[self._free].astype(np.float64)
+        values = np.concatenate([problem.content[part.slices].ravel() for part in parts])
+        self._values = values.astype(keras.config.floatx())
+        self.start = problem.start[problem.free].ravel().astype(np.float64)
         cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
         terms = self._terms(problem, cells, extractor, settings, on_share)
         networks = [_network(extractor, problem.content, *pair) for pair in zip(parts, cells)]
@@ -127,19 +134,6 @@ class Objective:
         tensors, gradient = self._evaluate(self._values)
         terms = {name: float(value) for name, value in tensors.items()}
         return sum(terms.values()), ops.convert_to_numpy(gradient)[self._free].astype(np.float64), terms
-
-    def image(self, x: np.ndarray) -> np.ndarray:
-        """The working image (H, W, 3) with free pixels `x`, clipped to [0, 1]."""
-        values = self._of_parts(self._content)
-        values[self._free] = np.clip(x, 0, 1)
-        image = self._content.copy()
-        for part, (at, shape) in zip(self._parts, self._places):
-            image[part.slices] = values[at].reshape(shape)
-        return image
-
-    def _of_parts(self, image: np.ndarray) -> np.ndarray:
-        """The image's values within the parts, one part after the other: (n,)."""
-        return np.concatenate([image[part.slices].ravel() for part in self._parts])
 
 
 def _values_of(free: np.ndarray, parts: list[Rectangle]) -> np.ndarray:

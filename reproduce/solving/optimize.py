@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
         seconds: spent in all.
         stop_reason: SciPy's message, or what stopped it from outside.
         trace: for each evaluation {"loss": ..., "seconds": ..., and its terms}.
-        interrupted: true if it was stopped.
+        interrupted: true if it was stopped, and could go on.
     """
 
     x: np.ndarray
@@ -49,9 +49,13 @@ def minimize(
     history: int,
     tolerance: float,
     stop: Stop | None = None,
+    before: Outcome | None = None,
     on_iteration: Callable[[int, float, np.ndarray], None] = lambda iteration, loss, x: None,
+    on_evaluation: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
     """Minimise from `start`; a stop and values that are not finite end it with the best point so far.
+
+    SciPy gives away no L-BFGS memory: what goes on from `before` starts at its best point, and gathers a new one.
 
     Args:
         function: x (n,) -> value, gradient (n,), terms.
@@ -61,31 +65,34 @@ def minimize(
         history: gradients that the solver remembers.
         tolerance: stop when an iteration lowers the value by less than this share of the first value; 0 never does.
         stop: asked before each evaluation.
+        before: what an interrupted optimisation of the same function has reached, in place of `start`; its iterations
+            count, and its trace is continued.
         on_iteration: called with the iteration's number, the value, and x.
+        on_evaluation: called with what a stop would now give.
 
     Raises:
         InputError: the function is not finite at the start.
         Stopped: it was stopped before the first evaluation.
     """
-    recorder = _Recorder(function, start, Stop() if stop is None else stop)
-    count, interrupted = 0, False
+    before = before or Outcome(start, 0, 0, 0.0, "", [])
+    recorder = _Recorder(function, Stop() if stop is None else stop, before, on_evaluation)
+    iterations, interrupted = iterations - before.iterations, False
 
     def after_iteration(intermediate_result: OptimizeResult) -> None:
-        nonlocal count
-        count += 1
-        on_iteration(count, intermediate_result.fun * recorder.scale, intermediate_result.x)
+        recorder.iterations += 1
+        on_iteration(recorder.iterations, intermediate_result.fun * recorder.scale, intermediate_result.x)
 
     try:
-        recorder(start)
+        recorder.begin()
         if iterations == 0:
             stop_reason = "NO ITERATIONS WERE ASKED FOR"
         else:
             stop_reason = scipy_minimize(
                 recorder,
-                start,
+                recorder.best,
                 jac=True,
                 method="L-BFGS-B",
-                bounds=None if bounds is None else Bounds(*(np.full(start.size, bound) for bound in bounds)),
+                bounds=None if bounds is None else Bounds(*(np.full(before.x.size, bound) for bound in bounds)),
                 callback=after_iteration,
                 options={
                     "maxiter": iterations,
@@ -104,8 +111,7 @@ def minimize(
         if interrupted:
             raise Stopped
         raise InputError("The loss is not finite at the start")
-    seconds = time.perf_counter() - recorder.began
-    return Outcome(recorder.best, count, len(recorder.trace), seconds, stop_reason, recorder.trace, interrupted)
+    return recorder.outcome(stop_reason, interrupted)
 
 
 class _Recorder:
@@ -115,27 +121,38 @@ class _Recorder:
     evaluated once for the scale; SciPy's own first call gets the same answer again.
     """
 
-    def __init__(self, function: Callable, start: np.ndarray, stop: Stop):
-        self.function, self.stop = function, stop
-        self.trace: list[dict] = []
-        self.scale = 1.0
-        self.best, self.lowest = start.copy(), np.inf
-        self.began = time.perf_counter()
+    def __init__(self, function: Callable, stop: Stop, before: Outcome, on_evaluation: Callable[[Outcome], None]):
+        self.function, self.stop, self.on_evaluation = function, stop, on_evaluation
+        self.trace, self.iterations, self.scale = list(before.trace), before.iterations, 1.0
+        self.best = before.x.astype(np.float64)
+        self.lowest = min((entry["loss"] for entry in self.trace), default=np.inf)
+        self.began = time.perf_counter() - before.seconds
         self._start: tuple[np.ndarray, float, np.ndarray] | None = None
+
+    def begin(self) -> None:
+        start = self.best
+        self._start = start, *self._evaluate(start)
+        self.scale = abs(self.trace[0]["loss"]) or 1.0
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         if self._start is not None and np.array_equal(x, self._start[0]):
             value, gradient = self._start[1:]
             self._start = None
-            return value / self.scale, gradient / self.scale
+        else:
+            value, gradient = self._evaluate(x)
+        return value / self.scale, gradient / self.scale
+
+    def _evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         self.stop.check()
         value, gradient, terms = self.function(x)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise _NotFinite
         self.trace.append({"loss": value, "seconds": round(time.perf_counter() - self.began, 3), **terms})
-        if len(self.trace) == 1:
-            self.scale = abs(value) or 1.0
-            self._start = x.copy(), value, gradient
         if value < self.lowest:
             self.best, self.lowest = x.copy(), value
-        return value / self.scale, gradient / self.scale
+        self.on_evaluation(self.outcome(STOPPED_BY_USER, interrupted=True))
+        return value, gradient
+
+    def outcome(self, stop_reason: str, interrupted: bool) -> Outcome:
+        seconds = time.perf_counter() - self.began
+        return Outcome(self.best, self.iterations, len(self.trace), seconds, stop_reason, self.trace, interrupted)

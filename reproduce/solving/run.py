@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..network.features import VGG19, Extractor, blank_image
 from ..network.weights import find_weights
 from ..settings import Settings
 from ..stopping import Stop, Stopped
+from .checkpoint import Checkpoint
 from .objective import Objective, Problem, Style
 from .optimize import STOPPED_BY_USER, Outcome, minimize
 from .report import Report, commit, peak_memory, reset_peak_memory, versions
@@ -103,41 +105,77 @@ class Task:
     notices: tuple[str, ...] = ()
 
 
-def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | None, on_progress: OnProgress) -> Result:
+def solve(
+    task: Task,
+    settings: Settings,
+    network: VGG19 | None,
+    stop: Stop | None,
+    on_progress: OnProgress,
+    checkpoint: Checkpoint | None = None,
+) -> Result:
     """Optimise in stages; if stopped, what the last finished evaluation has reached is the result.
 
     Raises:
+        InputError: the checkpoint is another run's.
         Stopped: it was stopped before the first evaluation.
     """
+    stop = Stop() if stop is None else stop  # one that is not set is false
+    checkpoint = checkpoint or Checkpoint()
+    try:
+        return _solve(task, settings, network, stop, on_progress, checkpoint)
+    finally:
+        if stop:
+            checkpoint.write()
+
+
+def _solve(
+    task: Task, settings: Settings, network: VGG19 | None, stop: Stop, on_progress: OnProgress, checkpoint: Checkpoint
+) -> Result:
     reset_peak_memory()
     began, network = time.perf_counter(), network or VGG19(find_weights())
-    stop = Stop() if stop is None else stop  # one that is not set is false
-    for notice in task.notices:
+    inputs = {name: array_sha256(array) for name, array in task.inputs.items()}
+    before = checkpoint.begin(_made_of(task, inputs, settings, network))
+    began -= sum(outcome.seconds for outcome in before)
+    notices = list(task.notices)
+    if before:
+        done = sum(outcome.iterations for outcome in before)
+        notices.append(f"went on after {done} iterations of a run that had been cut off")
+    for notice in notices:
         on_progress(Progress("starting", 0.0, 1.0, notice=notice))
     extractor = network.extractor(settings.layers, settings.network.pooling)
+    optimizer = _Optimizer(task, settings, extractor, stop, on_progress, checkpoint)
     full = task.content.shape[:2]
     reached: np.ndarray | None = None
     problem: Problem | None = None
     outcomes: list[Outcome] = []
-    for stage in stages(settings):
+    for number, stage in enumerate(stages(settings)):
         if problem is None or reached is None or not stage.rematch:
             problem = _problem(task, settings, scaled_shape(full, stage.scale), stage.scale, reached)
         else:
             problem = _matched_again(problem, reached)
-        try:
-            reached, outcome = _optimize(problem, stage, task, settings, extractor, stop, on_progress)
-        except Stopped:  # before this stage's first evaluation: what the last one reached is kept
-            if not outcomes:
-                raise
-            outcomes[-1] = outcomes[-1]._replace(stop_reason=STOPPED_BY_USER, interrupted=True)
-            break
+        outcome = before[number] if number < len(before) else None
+        if outcome is None or outcome.interrupted:
+            try:
+                outcome = optimizer.outcome(problem, number, stage, outcome)
+            except Stopped:  # before this stage's first evaluation: what the last one reached is kept
+                if not outcomes:
+                    raise
+                outcomes[-1] = outcomes[-1]._replace(stop_reason=STOPPED_BY_USER, interrupted=True)
+                break
         outcomes.append(outcome)
+        reached = problem.image(outcome.x)
         if outcome.interrupted:
             break
     assert reached is not None  # there is always a stage
     result = task.finish(resize(reached, full))
     size = {"input": list(result.shape[1::-1]), "working": list(reached.shape[1::-1])}
-    return Result(result, _report(task, settings, network, size, outcomes, began))
+    return Result(result, _report(task, settings, network, inputs, notices, size, outcomes, began))
+
+
+def _made_of(task: Task, inputs: dict[str, str], settings: Settings, network: VGG19) -> dict[str, Any]:
+    """All that an optimisation depends on."""
+    weights, blend = network.origin["sha256"], [style.weight for style in task.styles]
+    return {"application": task.application, **inputs, "blend": blend, **settings.as_dict(), "weights": weights}
 
 
 def _problem(task: Task, settings: Settings, shape: Shape, scale: float, reached: np.ndarray | None) -> Problem:
@@ -172,45 +210,67 @@ def _start(task: Task, settings: Settings, shape: Shape) -> np.ndarray:
     return resize(task.content if kind == "content" else task.styles[0].image, shape)
 
 
-def _optimize(
-    problem: Problem,
-    stage: Stage,
-    task: Task,
-    settings: Settings,
-    extractor: Extractor,
-    stop: Stop,
-    on_progress: OnProgress,
-) -> tuple[np.ndarray, Outcome]:
-    """The working image that a stage reaches, and how its optimisation went."""
+@dataclass(frozen=True)
+class _Optimizer:
+    """Does the optimisations of a run, tells of them, and keeps what they reach."""
 
-    def on_share(name: str, share: float) -> None:
-        stop.check()
-        on_progress(Progress(name, share, 1.0))
+    task: Task
+    settings: Settings
+    extractor: Extractor
+    stop: Stop
+    on_progress: OnProgress
+    checkpoint: Checkpoint
 
-    def on_iteration(iteration: int, loss: float, x: np.ndarray) -> None:
-        def image() -> np.ndarray:
-            return task.finish(resize(objective.image(x), task.content.shape[:2]))
+    def outcome(self, problem: Problem, number: int, stage: Stage, before: Outcome | None) -> Outcome:
+        """How the optimisation of a stage went; it goes on from what it had reached before.
 
-        on_progress(Progress("optimizing", iteration, stage.iterations, loss, image))
+        Raises:
+            Stopped: it was stopped before its first evaluation.
+        """
 
-    objective, solver = Objective(problem, extractor, settings, on_share), settings.solver
-    outcome = minimize(
-        objective,
-        objective.start,
-        bounds=(0.0, 1.0) if solver.bounds else None,
-        iterations=stage.iterations,
-        history=solver.history,
-        tolerance=solver.tolerance,
-        stop=stop,
-        on_iteration=on_iteration,
-    )
-    return objective.image(outcome.x), outcome
+        def on_share(name: str, share: float) -> None:
+            self.stop.check()
+            self.checkpoint.write_if_due()
+            self.on_progress(Progress(name, share, 1.0))
+
+        def on_iteration(iteration: int, loss: float, x: np.ndarray) -> None:
+            def image() -> np.ndarray:
+                return self.task.finish(resize(problem.image(x), self.task.content.shape[:2]))
+
+            self.on_progress(Progress("optimizing", iteration, iterations, loss, image))
+
+        iterations, solver = stage.iterations, self.settings.solver
+        if before is not None:  # the solver's memory is lost, and takes so many to be gathered anew
+            iterations += min(solver.history, before.iterations)
+        keep = partial(self.checkpoint.keep, number, in_place=stage.rematch)
+        try:
+            objective = Objective(problem, self.extractor, self.settings, on_share)
+        except Stopped:
+            if before is None:
+                raise
+            return before
+        outcome = minimize(
+            objective,
+            objective.start,
+            bounds=(0.0, 1.0) if solver.bounds else None,
+            iterations=iterations,
+            history=solver.history,
+            tolerance=solver.tolerance,
+            stop=self.stop,
+            before=before,
+            on_iteration=on_iteration,
+            on_evaluation=keep,
+        )
+        keep(outcome)
+        return outcome
 
 
 def _report(
     task: Task,
     settings: Settings,
     network: VGG19,
+    inputs: dict[str, str],
+    notices: list[str],
     size: dict[str, list[int]],
     outcomes: list[Outcome],
     began: float,
@@ -221,7 +281,7 @@ def _report(
     return Report(
         application=task.application,
         settings=settings.as_dict(),
-        inputs={name: array_sha256(array) for name, array in task.inputs.items()},
+        inputs=inputs,
         weights=network.origin,
         size=size,
         iterations=sum(outcome.iterations for outcome in outcomes),
@@ -232,7 +292,7 @@ def _report(
         loss={"initial": _loss(last.trace[0]), "final": _loss(min(last.trace, key=lambda entry: entry["loss"]))},
         stop_reason=last.stop_reason,
         interrupted=last.interrupted,
-        notices=list(task.notices),
+        notices=notices,
         versions=versions(),
         git=commit(),
         trace=trace,
