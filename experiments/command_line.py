@@ -19,6 +19,7 @@ from reproduce.solving.run import Progress
 from reproduce.stopping import Stop, Stopped, stop_on_signals
 from reproduce.terminal import ProgressBar
 
+from . import report
 from .benchmark import benchmark
 from .figures import demo, figure_1, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
 from .jobs import Cache, Job, Outcome, Runs
@@ -60,6 +61,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "published": published,
     "details": details,
     "benchmark": benchmark,
+    "report": report,
 }
 GROUPS = {"figures": tuple(FIGURES)}
 
@@ -69,7 +71,7 @@ class Wanted(NamedTuple):
 
     Attributes:
         name, done: what it is called, and whether its result is kept.
-        expected: what it will take; None where its inputs are not what they must be, as it will say itself.
+        expected: what it will take; None for one that is done, or that will say that it cannot be done.
     """
 
     name: str
@@ -199,10 +201,10 @@ def _wanted(experiment: Experiment, request: Request, runs: Runs) -> dict[str, W
     for job in experiment.jobs(request):
         runs.stop.check()
         if job.key not in wanted:
-            expected = None
+            done, expected = runs.cache.has(job), None
             with contextlib.suppress(InputError):
-                expected = job.expected()
-            wanted[job.key] = Wanted(job.name, runs.cache.has(job), expected)
+                expected = None if done else job.expected()
+            wanted[job.key] = Wanted(job.name, done, expected)
     return wanted
 
 
