@@ -4,8 +4,10 @@ A worker is a process that runs one job at a time, on one GPU or on its share of
 between jobs. Results go into the cache's folder: from the workers, or through the client where they do not share it.
 """
 
+import importlib
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +21,6 @@ from typing import Any
 
 import cv2
 import dask
-import dask_jobqueue
 import yaml
 from dask.system import CPU_COUNT
 from distributed import Client, Future, Nanny, Scheduler, SpecCluster, get_worker, wait
@@ -36,14 +37,14 @@ from reproduce.stopping import Stop
 from .jobs import Cache, Job, Outcome, Packed, code, pack
 
 DEVICE = {"device": 1}  # what a worker has, and a job takes
-QUEUES = {
-    "slurm": dask_jobqueue.SLURMCluster,
-    "pbs": dask_jobqueue.PBSCluster,
-    "lsf": dask_jobqueue.LSFCluster,
-    "sge": dask_jobqueue.SGECluster,
-    "htcondor": dask_jobqueue.HTCondorCluster,
-    "oar": dask_jobqueue.OARCluster,
-    "moab": dask_jobqueue.MoabCluster,
+QUEUES = {  # kind -> class of dask-jobqueue
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "lsf": "LSFCluster",
+    "sge": "SGECluster",
+    "htcondor": "HTCondorCluster",
+    "oar": "OARCluster",
+    "moab": "MoabCluster",
 }
 QUEUE_DEFAULTS = {"cores": 4, "memory": "8GB", "processes": 1}  # where no configuration says otherwise
 TOPIC = "experiments"  # of the events by which workers tell how far they are
@@ -294,12 +295,15 @@ def _gpus() -> list[str]:
 def _queued(kind: str, count: str) -> Any:
     """So many jobs of a queueing system, one worker each; those that end are replaced."""
     expect(count.isdecimal() and int(count) > 0, f"a number of jobs, {kind}:N", f"{kind}:{count}")
+    handler = signal.getsignal(signal.SIGINT)
+    queues = importlib.import_module("dask_jobqueue")  # takes Ctrl-C for itself, and so is imported only here
+    signal.signal(signal.SIGINT, handler)
     configured = {name: dask.config.get(f"jobqueue.{kind}.{name}", None) for name in QUEUE_DEFAULTS}
     options = {name: default for name, default in QUEUE_DEFAULTS.items() if configured[name] is None}
     # What a job needs is not data that Dask could move elsewhere: the queue alone watches over memory.
     own = ["--resources", "device=1", "--memory-limit", "0"]
     extra = [*dask.config.get(f"jobqueue.{kind}.worker-extra-args", ()), *own]
-    cluster = QUEUES[kind](**options, worker_extra_args=extra, silence_logs="critical")
+    cluster = getattr(queues, QUEUES[kind])(**options, worker_extra_args=extra, silence_logs="critical")
     cluster.adapt(minimum_jobs=int(count), maximum_jobs=int(count))
     return cluster
 

@@ -206,6 +206,14 @@ def test_a_worker_that_is_not_fit_says_so(client, seen, with_code, message):
     assert isinstance(future.exception(), cluster.Unfit) and message in str(future.exception())
 
 
+def test_a_worker_can_unpack_its_first_job_in_any_thread():
+    """As Dask does with large ones; some packages can be imported in the main thread alone."""
+    code = "from threading import Thread; from importlib import import_module as load\n"
+    code += "thread = Thread(target=load, args=['experiments.cluster']); thread.start(); thread.join()"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0 and process.stderr == ""
+
+
 def test_workers_without_a_device_are_refused():
     with (
         distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as plain,
@@ -240,11 +248,13 @@ def test_the_script_of_a_queue_s_job(tmp_path, monkeypatch):
     config = tmp_path / "slurm.yaml"
     config.write_text("jobqueue:\n  slurm:\n    queue: gpu\n    cores: 6\n    job-extra-directives: ['--gres=gpu:1']\n")
     asked = {}
-    monkeypatch.setattr(cluster.QUEUES["slurm"], "adapt", lambda self, **options: asked.update(options))
+    monkeypatch.setattr(distributed.SpecCluster, "adapt", lambda self, **options: asked.update(options))
+    handler = signal.getsignal(signal.SIGINT)
     with cluster.connected(None, "slurm:3", config) as client:
+        assert signal.getsignal(signal.SIGINT) is handler
         script = client.cluster.job_script()
         address = client.scheduler.address
-    assert asked == {"minimum_jobs": 3, "maximum_jobs": 3}
+    assert asked == {"minimum": 3, "maximum": 3}
     for line in ("#SBATCH -p gpu", "#SBATCH --cpus-per-task=6", "#SBATCH --mem=8G", "#SBATCH --gres=gpu:1"):
         assert line in script.splitlines()
     command = script.splitlines()[-1]

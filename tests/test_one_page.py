@@ -74,7 +74,6 @@ def test_the_page_needs_no_other_file(folder, tmp_path):
 
 def test_images_get_smaller_until_the_page_is_short_enough(folder, monkeypatch):
     whole = len(report.page(folder, CAPTIONS))
-    monkeypatch.setattr(report, "MOST_PIXELS", 5000)
     monkeypatch.setattr(report, "MOST_BYTES", whole - 1)
     smaller = report.page(folder, CAPTIONS)
     assert len(smaller) < whole and len(Parser(smaller).ids) == 3
