@@ -15,8 +15,10 @@ import reproduce
 from reproduce.applications.registry import find_application
 from reproduce.files import array_sha256, write_together
 from reproduce.images.files import encode_image, read_picture
+from reproduce.images.regions import order_corners, straighten
 from reproduce.network.features import VGG19
 from reproduce.settings import Settings
+from reproduce.solving.plan import Estimate
 from reproduce.solving.report import versions
 from reproduce.solving.run import OnProgress, Progress, Result, silent
 from reproduce.stopping import Stop, Stopped
@@ -64,8 +66,7 @@ class Job:
             "inputs": {name: _described(value) for name, value in self.inputs.items()},
             "settings": self.settings.as_dict(),
             "weights": self.weights,
-            "method": method_hash(PACKAGE),
-            "versions": versions(),
+            **code(),
         }
         digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
         return f"{self.application}-{digest[:16]}"
@@ -88,12 +89,32 @@ class Job:
             raise Stopped
         return result
 
+    def expected(self) -> Estimate:
+        """What it will take, as `reproduce plan` foretells it."""
+        application = find_application(self.application)
+        image, mask, corners = (self.inputs.get(name) for name in (application.inputs[0].name, "mask", "corners"))
+        assert image is not None  # every application has one
+        regions = () if corners is None else (straighten(image, order_corners(corners, image.shape[:2])).shape[:2],)
+        return application.estimate(image.shape[:2], regions, self.settings, mask)
+
 
 class Finished(NamedTuple):
     """What is kept of a job's result: the image (H, W, 3 or 4) of 8 bits a channel, and the report as JSON has it."""
 
     image: np.ndarray
     report: dict[str, Any]
+
+
+Outcome = tuple[Job, Exception | None]  # a job that is finished, or why it failed
+Packed = dict[str, bytes]  # suffix of a file -> what is in it
+
+
+def pack(job: Job, result: Result) -> Packed:
+    """A job's result as the files that are kept of it."""
+    image = encode_image(Path("image.png"), result.image)
+    report = {"run": job.name} | result.report.as_dict()
+    entry = json.dumps({"sha256": _checksum(job.key, image, report), "report": report})
+    return {".png": image, ".json": entry.encode()}
 
 
 @dataclass(frozen=True)
@@ -123,11 +144,16 @@ class Cache:
         Raises:
             WriteError: they cannot be written.
         """
+        self.write(job, pack(job, result))
+
+    def write(self, job: Job, files: Packed) -> None:
+        """Write what `pack` made of a job's result, here or elsewhere, all of it or nothing.
+
+        Raises:
+            WriteError: it cannot be written.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        image = encode_image(self._path(job, ".png"), result.image)
-        report = {"run": job.name} | result.report.as_dict()
-        entry = json.dumps({"sha256": _checksum(job.key, image, report), "report": report})
-        write_together({self._path(job, ".png"): image, self._path(job, ".json"): entry.encode()})
+        write_together({self._path(job, suffix): content for suffix, content in files.items()})
 
     def _entry(self, job: Job) -> dict[str, Any] | None:
         """The report of a job, if it and the image are what was kept of this very job."""
@@ -184,6 +210,11 @@ def by_stage(trace: list[dict[str, float]]) -> list[list[dict[str, float]]]:
     """A report's trace, the evaluations of each stage apart."""
     stages = range(int(trace[-1]["stage"]) + 1)
     return [[entry for entry in trace if entry["stage"] == stage] for stage in stages]
+
+
+def code() -> dict[str, Any]:
+    """What of a job's key is of the machine that runs it: the method's code, and the versions of packages."""
+    return {"method": method_hash(PACKAGE), "versions": versions()}
 
 
 @cache
