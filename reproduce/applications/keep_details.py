@@ -15,7 +15,7 @@ from ..settings import Settings, change
 from ..solving.optimize import STOPPED_BY_USER
 from ..solving.run import OnProgress, Result, silent
 from ..stopping import Stop, Stopped
-from .common import check_working_sizes, fit_scales, weaken
+from .common import check_working_sizes, fit_scales, half, weaken
 from .harmonize import harmonize
 from .stylize import stylize
 
@@ -58,7 +58,9 @@ def keep_details(
     inputs = {"content": array_sha256(content), "style": array_sha256(style), "mask": array_sha256(mask)}
     network, stop, of_base = network or VGG19(find_weights()), Stop() if stop is None else stop, None
     if stylized is None:
-        painted = stylize(content, style, base, network=network, stop=stop, on_progress=on_progress)
+        shown = half(on_progress, 0)
+        painted = stylize(content, style, base, network=network, stop=stop, on_progress=shown)
+        on_progress = half(on_progress, 1)
         stylized, of_base = painted.image, painted.report
         if of_base.interrupted:
             return Result(stylized, replace(of_base, application="keep-details", inputs=inputs), {"stylized": stylized})

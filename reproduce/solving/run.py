@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,9 @@ class Result:
 class Progress:
     """Where a run is: `done` of `total` steps of a stage.
 
-    While optimising, steps are iterations, `loss` is the value reached, `image()` makes the full-size result so far.
-    Before that, each `notice` of what a user should know comes by itself.
+    While optimising, steps are iterations, `loss` is the value reached, `image()` makes the full-size result so far,
+    and `share` is how much of the work of all stages is done, by the pixels that they have. Before that, each `notice`
+    of what a user should know comes by itself.
     """
 
     stage: str
@@ -48,6 +49,7 @@ class Progress:
     loss: float | None = None
     image: Callable[[], np.ndarray] | None = None
     notice: str = ""
+    share: float | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -119,13 +121,15 @@ def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | No
     reached: np.ndarray | None = None
     problem: Problem | None = None
     outcomes: list[Outcome] = []
-    for stage in stages(settings):
+    planned = stages(settings)
+    for number, stage in enumerate(planned):
         if problem is None or reached is None or not stage.rematch:
             problem = _problem(task, settings, scaled_shape(full, stage.scale), stage.scale, reached)
         else:
             problem = _matched_again(problem, reached)
         try:
-            reached, outcome = _optimize(problem, stage, task, settings, extractor, stop, on_progress)
+            shown = _with_share(on_progress, planned, number)
+            reached, outcome = _optimize(problem, stage, task, settings, extractor, stop, shown)
         except Stopped:  # before this stage's first evaluation: what the last one reached is kept
             if not outcomes:
                 raise
@@ -138,6 +142,20 @@ def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | No
     result = task.finish(resize(reached, full))
     size = {"input": list(result.shape[1::-1]), "working": list(reached.shape[1::-1])}
     return Result(result, _report(task, settings, network, size, outcomes, began))
+
+
+def _with_share(on_progress: OnProgress, planned: list[Stage], number: int) -> OnProgress:
+    """`on_progress`, told by a stage's iterations how much of the whole run is done."""
+    works = [stage.iterations * stage.scale**2 for stage in planned]
+    before, whole = sum(works[:number]), sum(works) or 1.0
+
+    def shown(progress: Progress) -> None:
+        if progress.loss is not None:
+            done = before + works[number] * progress.done / progress.total
+            progress = replace(progress, share=done / whole)
+        on_progress(progress)
+
+    return shown
 
 
 def _problem(task: Task, settings: Settings, shape: Shape, scale: float, reached: np.ndarray | None) -> Problem:
