@@ -14,7 +14,7 @@ from .scenes.rendering import Camera, photograph, sensor_grain
 
 FOLDER = Path(reproduce.__file__).parent / "page" / "static" / "demo"
 QUALITY = 80  # of JPEG: all of them together stay below 400 kB
-BACKDROP = np.array([0.86, 0.88, 0.90], np.float32)
+BACKDROP = np.array([0.60, 0.76, 0.58], np.float32)  # of no colour that is on the balloon
 
 
 def balloon() -> np.ndarray:

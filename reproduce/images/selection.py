@@ -158,7 +158,7 @@ def edge_path(image: np.ndarray, points: Sequence[tuple[float, float]]) -> list[
     line: list[tuple[float, float]] = [points[0]]
     for start, end, point in zip(stops, stops[1:], points[1:]):
         scissors.buildMap(start.tolist())
-        between = (scissors.getContour(end.tolist())[1:-1, 0] + 0.5) / steps - 0.5 + corner
+        between = (scissors.getContour(end.tolist())[1:-1] + 0.5) / steps - 0.5 + corner
         line += [*((x, y) for x, y in between.tolist()), point]
     return line
 

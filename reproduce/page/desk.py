@@ -225,6 +225,8 @@ def _write_step(path: Path, mask: np.ndarray) -> dict[str, Any]:
 def _overlay(mask: np.ndarray) -> np.ndarray:
     """Dark where nothing is selected, with an outline in between; nothing at all where all or nothing is selected."""
     small = _reduced(mask)
+    if enlarging := SHOWN // max(small.shape) - 1:  # or the outline would be as coarse as the picture's pixels
+        small = np.repeat(np.repeat(small, enlarging + 1, axis=0), enlarging + 1, axis=1)
     inside = (small >= 0.5).astype(np.uint8)
     edge = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     alpha = DIMMED * (1 - small) if inside.any() else np.zeros_like(small)

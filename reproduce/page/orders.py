@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +40,6 @@ class Order:
                 os.link(path, folder / name)
                 continue
             shutil.copyfile(path, folder / name)
-
-
-def as_typed(commands: list[list[str]]) -> str:
-    """Commands as they are typed in a shell."""
-    return "\n".join(shlex.join(["reproduce", *arguments]) for arguments in commands)
 
 
 def order(asked: dict[str, Any], store: Store) -> Order:

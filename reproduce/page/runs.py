@@ -7,6 +7,7 @@ end of the server loses one. What was computing when the server ended is called 
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,10 +18,13 @@ from threading import Condition, Thread
 from typing import Any
 
 from ..errors import InputError, expect
-from .orders import COMPOSITE, MASK, REPORT, RESULT, Order, as_typed
+from .orders import COMPOSITE, MASK, REPORT, RESULT, Order
 from .store import Store, read_json, write_json
 
 PROGRAM = (sys.executable, "-m", "reproduce")
+# A run's folder is the current one, where Python does not find a checkout's package.
+PACKAGE_PLACE = str(Path(__file__).parents[2])
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [PACKAGE_PLACE, os.environ.get("PYTHONPATH")]))}
 CURRENT, LOG = "current.png", "log.txt"
 PATIENCE = 60  # seconds in which a run that is asked to stop keeps what it has
 LOWER_PRIORITY = 5  # of what computes: the page is to answer meanwhile
@@ -137,8 +141,12 @@ class Runs:
         files = {what: file for what, file in names.items() if (folder / file).exists()}
         progress = dict(self.progress.get(name, {}))  # a copy: it goes on meanwhile
         progress.pop("losses", None)
-        typed = as_typed(run["commands"])
-        return run | {"files": files, "progress": progress, "typed": f"cd {folder.resolve()}\n{typed}"}
+        words = ["reproduce"]
+        if not shutil.which("reproduce"):  # a checkout that is not installed
+            words = ["env", f"PYTHONPATH={PACKAGE_PLACE}", *self.program]
+        typed = "\n".join(shlex.join([*words, *arguments]) for arguments in run["commands"])
+        place = shlex.quote(str(folder.resolve()))
+        return run | {"files": files, "progress": progress, "typed": f"cd {place}\n{typed}"}
 
     def losses(self, name: str) -> list[float]:
         """The loss of every iteration that the server has seen."""
@@ -196,6 +204,7 @@ class Runs:
             process = subprocess.Popen(
                 [*self.program, *arguments],
                 cwd=folder,
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -7,7 +7,6 @@ runs are commands (`runs.py`).
 import asyncio
 import hashlib
 import json
-import os
 import socket
 import sys
 import webbrowser
@@ -34,7 +33,7 @@ from ..solving.plan import seconds_per_evaluation
 from . import desk, selections
 from .forms import LARGEST_UPLOAD, forms
 from .orders import changed, order, pasted
-from .runs import CURRENT, PROGRAM, Runs
+from .runs import CURRENT, ENVIRONMENT, PROGRAM, Runs
 from .selections import mask_of_selection
 from .store import NotThere, Store, read_json, write_json
 
@@ -387,7 +386,7 @@ async def _json(request: Request) -> dict[str, Any]:
 async def _measured_speed() -> float:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", MEASURE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+        env=ENVIRONMENT,
     )  # fmt: skip
     said, _ = await process.communicate()
     return float(said)
