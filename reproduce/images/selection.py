@@ -4,6 +4,7 @@ Points are (x, y) in pixels; (0, 0) is the centre of the top left pixel. A mask 
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ WORKING_PIXELS = 1_000_000  # on which GrabCut takes about two seconds
 ITERATIONS = 5  # of GrabCut: its energy hardly falls any more
 POINT_BITS = 4  # of the fractions of a pixel that OpenCV draws with
 FARTHEST_POINT = 1e6  # pixels from the image, that a brush may be led to: OpenCV counts in 32 bits
-EDGE_PIXELS = 1_000_000  # on which the way along edges from a point to all others takes about a sixth of a second
+EDGE_PIXELS = 500_000  # on which the way along edges from a point to all others takes about a sixth of a second
 CANNY = 32, 100  # thresholds of the edges that lines are drawn to, OpenCV's example's
 STEEPEST = 200  # gradient beyond which an edge is no clearer
 
@@ -132,8 +133,8 @@ def select_along_edges(image: np.ndarray, points: Sequence[tuple[float, float]])
 def edge_path(image: np.ndarray, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """A line that follows edges of the image from point to point: intelligent scissors (Mortensen and Barrett 1995).
 
-    OpenCV's. Only the surroundings of the points are looked at, large ones reduced to a megapixel; the line's points
-    are then as far apart as pixels are there.
+    OpenCV's. Only the surroundings of two points that follow each other are looked at, large ones reduced to half a
+    megapixel; the line's points are then as far apart as pixels are there.
 
     Args:
         image: float32 (H, W, 3), RGB in [0, 1].
@@ -144,22 +145,9 @@ def edge_path(image: np.ndarray, points: Sequence[tuple[float, float]]) -> list[
     """
     expect(len(points) >= 2, "two or more points", len(points))
     _check_inside(points, image.shape[:2], "points")
-    (left, top), (right, bottom) = np.floor(np.min(points, axis=0)), np.ceil(np.max(points, axis=0))
-    tight = Rectangle(int(top), int(left), int(bottom) + 1, int(right) + 1)
-    region = tight.grow(max(max(tight.shape) // 2, SMALLEST_MARGIN)).clip(image.shape[:2])
-    scale = min(1.0, (EDGE_PIXELS / region.area) ** 0.5)
-    pixels = to_bytes(resize(image[region.slices], scaled_shape(region.shape, scale)))
-    steps = np.divide(pixels.shape[1::-1], region.shape[::-1])  # reduced pixels a pixel, of each axis
-    corner = np.array([region.left, region.top])
-    stops = (np.asarray(points) - corner + 0.5) * steps - 0.5
-    stops = np.clip(np.round(stops), 0, np.array(pixels.shape[1::-1]) - 1).astype(int)
-    scissors = cv2.segmentation.IntelligentScissorsMB()
-    scissors.setEdgeFeatureCannyParameters(*CANNY).setGradientMagnitudeMaxLimit(STEEPEST).applyImage(pixels)
-    line: list[tuple[float, float]] = [points[0]]
-    for start, end, point in zip(stops, stops[1:], points[1:]):
-        scissors.buildMap(start.tolist())
-        between = (scissors.getContour(end.tolist())[1:-1] + 0.5) / steps - 0.5 + corner
-        line += [*((x, y) for x, y in between.tolist()), point]
+    line = [points[0]]
+    for start, end in pairwise(points):
+        line += [*_between(image, np.array([start, end])), end]
     return line
 
 
@@ -229,6 +217,23 @@ def _check_inside(points: Sequence[tuple[float, float]], shape: tuple[int, int],
 
 def _text(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in points)
+
+
+def _between(image: np.ndarray, ends: np.ndarray) -> list[tuple[float, float]]:
+    """The points of a line along edges between its two ends (2, 2)."""
+    (left, top), (right, bottom) = np.floor(ends.min(axis=0)), np.ceil(ends.max(axis=0))
+    tight = Rectangle(int(top), int(left), int(bottom) + 1, int(right) + 1)
+    region = tight.grow(max(max(tight.shape) // 2, SMALLEST_MARGIN)).clip(image.shape[:2])
+    scale = min(1.0, (EDGE_PIXELS / region.area) ** 0.5)
+    pixels = to_bytes(resize(image[region.slices], scaled_shape(region.shape, scale)))
+    corner, sides = np.array([region.left, region.top]), np.array(pixels.shape[1::-1])
+    steps = sides / region.shape[::-1]  # reduced pixels a pixel, of each axis
+    start, end = np.clip(np.round((ends - corner + 0.5) * steps - 0.5), 0, sides - 1).astype(int).tolist()
+    scissors = cv2.segmentation.IntelligentScissorsMB()
+    scissors.setEdgeFeatureCannyParameters(*CANNY).setGradientMagnitudeMaxLimit(STEEPEST).applyImage(pixels)
+    scissors.buildMap(start)
+    found = (scissors.getContour(end).reshape(-1, 2)[1:-1] + 0.5) / steps - 0.5 + corner
+    return [(x, y) for x, y in found.tolist()]
 
 
 def _scaled(box: Rectangle, scale: float) -> Rectangle:

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
 
+from ..applications.registry import find_application
 from ..errors import InputError, expect
 from .orders import COMPOSITE, MASK, REPORT, RESULT, Order
 from .store import Store, read_json, write_json
@@ -96,6 +97,7 @@ class Runs:
         run = read_json(folder / "run.json")
         commands = run["commands"]
         if preset is not None:
+            find_application(run["application"]).preset(preset)
             commands = [*commands[:-1], _with_preset(commands[-1], preset)]
         copies = {file: folder / file for file in run["inputs"]}
         order = Order(run["application"], preset or run["preset"], commands, copies, run["before"])

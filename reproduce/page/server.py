@@ -168,12 +168,12 @@ class Page:
         return _lasting(folder / f"{int(request.query_params['step'])}_cut.png")
 
     async def compose(self, request: Request) -> Response:
-        """The composite as it will be computed, reduced, as PNG."""
+        """The composite as it will be computed, reduced."""
         given = (await _json(request))["inputs"]
         background, picture, mask, place = pasted(given, self.store)
-        shown = mask.with_name("composite.png")
+        shown = mask.with_name("composite.jpg")
         await self.ask(desk.compose, background, picture, mask, place, shown)
-        return Response(shown.read_bytes(), media_type="image/png")
+        return Response(shown.read_bytes(), media_type="image/jpeg")
 
     async def plan(self, request: Request) -> Response:
         """Memory and time, the latter once this machine's speed has been measured."""
@@ -208,7 +208,9 @@ class Page:
 
     async def add_run(self, request: Request) -> Response:
         asked = await _json(request)
-        return JSONResponse(self.runs.add(order(asked, self.store), str(asked.get("name", ""))[:200]))
+        run = self.runs.add(order(asked, self.store), str(asked.get("name", ""))[:200])
+        await self.ask(desk.forget)
+        return JSONResponse(run)
 
     async def run(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -219,7 +221,7 @@ class Page:
 
     async def run_again(self, request: Request) -> Response:
         preset = (await _json(request)).get("preset")
-        return JSONResponse(self.runs.again(request.path_params["name"], preset))
+        return JSONResponse(self.runs.again(request.path_params["name"], None if preset is None else str(preset)))
 
     async def remove_run(self, request: Request) -> Response:
         self.runs.remove(request.path_params["name"])

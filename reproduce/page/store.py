@@ -37,8 +37,10 @@ class Store:
 
     def new(self, kind: str) -> Path:
         """A new folder; those of later runs have later names."""
-        token = secrets.token_hex(8)
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{token[:8]}" if kind == "run" else token
+        name = secrets.token_hex(8)
+        if kind == "run":
+            seconds, rest = divmod(time.time_ns(), 10**9)
+            name = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(seconds))}-{rest:09d}-{name[:4]}"
         folder = self.root / KINDS[kind] / name
         folder.mkdir()
         return folder
