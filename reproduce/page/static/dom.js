@@ -32,7 +32,7 @@ export function choice(name, label, options, value, onchange) {
 }
 
 export function slider(label, { min, max, step, value, format = (number) => number }, oninput) {
-  const shown = element("output", {}, String(format(value)));
+  const shown = element("span", {}, String(format(value))); // no <output>: the label would be its
   const input = element("input", { type: "range", min, max, step, value });
   input.oninput = () => {
     shown.textContent = format(Number(input.value));
