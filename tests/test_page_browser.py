@@ -1,5 +1,6 @@
 """The page as a person uses it: Chromium, driven by Playwright, against a server whose runs have a small network."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -89,6 +90,11 @@ def said(page, text):
     page.locator(".said", has_text=text).wait_for()
 
 
+def idle(page):
+    """Waits until the server has answered."""
+    page.locator(".busy").wait_for(state="detached")
+
+
 def go(page, step):
     page.locator(".steps").get_by_role("button", name=step).click()
 
@@ -122,7 +128,7 @@ def test_from_two_pictures_to_a_result_that_the_command_line_gives_too(page, pic
     page.mouse.click(*at(page, 0.03, 0.03))  # the backdrop
     said(page, "% of the picture")
     page.get_by_role("button", name="Invert").click()
-    page.wait_for_function("!document.querySelector('.busy')")
+    idle(page)
     share = selected(page).mean()
     assert 0.15 < share < 0.4  # the balloon
     page.get_by_role("button", name="Next").click()
@@ -130,11 +136,11 @@ def test_from_two_pictures_to_a_result_that_the_command_line_gives_too(page, pic
     x = page.get_by_label("x", exact=True)
     before = int(x.input_value())
     drag(page, at(page, 0.5, 0.5), at(page, 0.6, 0.4))
-    page.wait_for_function("before => document.querySelector('.tools input').value != before", arg=str(before))
+    playwright.expect(x).not_to_have_value(str(before))
     assert int(x.input_value()) - before == pytest.approx(19, abs=2)  # a tenth of 192 pixels
     page.locator("svg g").press("ArrowRight")
     page.get_by_label("Mirror").check()
-    page.wait_for_function("!document.querySelector('.busy')")
+    idle(page)
     page.get_by_role("button", name="Next").click()
     page.get_by_role("radio", name="paper").check()
     page.locator(".plan", has_text="GB of memory").wait_for()
@@ -227,10 +233,11 @@ def test_brush_eraser_and_undo(page, pictures):
     assert drawn.sum() == pytest.approx(0.4 * width * 12 + np.pi * 36, rel=0.2)
     page.get_by_role("radio", name="Eraser").check()
     drag(page, at(page, 0.5, 0.4), at(page, 0.5, 0.6))
-    page.wait_for_function("!document.querySelector('.busy, .stroke')")
+    page.locator(".stroke").wait_for(state="detached")
+    idle(page)
     assert selected(page)[height // 2, width // 2] == 0
     page.keyboard.press("Control+z")
-    page.wait_for_function("!document.querySelector('.busy')")
+    idle(page)
     np.testing.assert_array_equal(selected(page), drawn)
     page.get_by_role("button", name="Undo").click()
     said(page, "Nothing is selected yet")
