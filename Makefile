@@ -1,14 +1,17 @@
-# make demo | test | lint | package | figures | smoke: each sets up what it needs, on a machine with Python 3.11 to 3.13.
+# make demo | page | test | lint | package | figures | smoke: each sets up what it needs, on a machine with Python 3.11 to 3.13.
 PYTHON ?= python3
 MATERIALS ?= demo
 OUTPUT ?= $(if $(filter demo,$(MATERIALS)),figures,output/figures)
 
 BIN := .venv/bin
 
-.PHONY: demo test lint package figures smoke clean
+.PHONY: demo page test lint package figures smoke clean
 
 demo: .venv/run
 	$(BIN)/python -m experiments demo --output figures
+
+page: .venv/page
+	$(BIN)/python -m reproduce page
 
 test: .venv/dev
 	$(BIN)/python -m pytest -q -m "not weights"
@@ -35,7 +38,11 @@ smoke: .venv/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-.venv/dev: requirements-dev.txt requirements-cluster.txt .venv/run
+.venv/page: requirements-page.txt .venv/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-page.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt requirements-cluster.txt requirements-page.txt .venv/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 

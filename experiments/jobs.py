@@ -33,6 +33,14 @@ NOT_METHOD = (
     "command_line/parser.py",
     "images/selection.py",  # makes masks, which a job is given
     "metrics.py",  # judges what is finished
+    "page/__init__.py",  # runs commands
+    "page/desk.py",
+    "page/forms.py",
+    "page/orders.py",
+    "page/runs.py",
+    "page/selections.py",
+    "page/server.py",
+    "page/store.py",
     "presets.py",  # a job has its settings, resolved
     "solving/plan.py",  # foretells
     "stopping.py",  # what was stopped is not kept

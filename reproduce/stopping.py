@@ -45,12 +45,12 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals(stop: Stop | None = None) -> Iterator[Stop]:
     """A token that Ctrl-C, SIGTERM and SIGHUP set while the block runs; a second signal ends the block at once.
 
     Outside the main thread, where Python lets nobody handle signals, it is a token like any other.
     """
-    stop = Stop()
+    stop = Stop() if stop is None else stop
     if current_thread() is not main_thread():
         yield stop
         return

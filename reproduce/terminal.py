@@ -1,10 +1,13 @@
-"""The terminal: a progress bar with the time left, and native code kept off it."""
+"""The terminal: a progress bar with the time left, the same as lines for programs, and native code kept off it."""
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
 from tqdm import tqdm
 
@@ -55,7 +58,9 @@ class ProgressBar:
         if message and not self.quiet:
             tqdm.write(message, file=sys.stderr)
 
-    def show(self, stage: str, done: float, total: float, loss: float | None = None) -> None:
+    def show(
+        self, stage: str, done: float, total: float, loss: float | None = None, share: float | None = None
+    ) -> None:
         """Args: the stage's name; how much of it is done; with a `loss`, steps are iterations, and are counted."""
         counts = "{n:.0f}/{total:.0f} " if loss is not None else ""
         bar = self.bar
@@ -72,3 +77,44 @@ class ProgressBar:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+class ProgressLines:
+    """What a `ProgressBar` shows, for a program: a line of JSON a step on standard output.
+
+    A line has a "notice"; or the "stage", how much of it is "done" of the "total" and, while optimising, the "loss",
+    the "share" of the run's work that is done, the "seconds" since it began, and those "left".
+    """
+
+    def __init__(self, on_closed: Callable[[], object]):
+        """Args: on_closed: called when nobody reads the lines any more."""
+        self.on_closed = on_closed
+        self.began: float | None = None
+        self.first = 0.0
+
+    def say(self, message: str) -> None:
+        if message:
+            self._print({"notice": message})
+
+    def show(
+        self, stage: str, done: float, total: float, loss: float | None = None, share: float | None = None
+    ) -> None:
+        entry: dict[str, Any] = {"stage": stage, "done": done, "total": total}
+        if loss is not None and share is not None:
+            now = time.monotonic()
+            if self.began is None:  # the first iteration waits for what is compiled: no measure of the others
+                self.began, self.first = now, share
+            seconds = now - self.began
+            left = seconds * (1 - share) / (share - self.first) if share > self.first else None
+            entry |= {"loss": loss, "share": share, "seconds": seconds, "left": left}
+        self._print(entry)
+
+    def close(self) -> None:
+        pass
+
+    def _print(self, entry: dict[str, Any]) -> None:
+        try:
+            print(json.dumps(entry), flush=True)
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (or Python would complain once more when it ends)
+            self.on_closed()

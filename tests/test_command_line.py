@@ -276,6 +276,46 @@ def test_progress(folder, capfd):
     assert re.search(r"out\.png: \d+ evaluations in \d+ s, loss \S+ -> \S+ \(.*ITERATIONS.*\)", err)
 
 
+def test_progress_as_lines_for_programs(folder, capfd):
+    options = [option for option in SHORT if option != "--quiet"]
+    assert run(folder, "harmonize", *COMMANDS["harmonize"], "-o", "OUT", *options, "--rematch-every", "2",
+               "--progress", "json", "--current", "NOW") == 0  # fmt: skip
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert any("is free to change" in line.get("notice", "") for line in lines)
+    steps = [line for line in lines if "loss" in line]
+    assert [(line["stage"], line["done"], line["total"]) for line in steps] == [
+        ("optimizing", 1, 2), ("optimizing", 2, 2), ("optimizing", 1, 1)]  # fmt: skip
+    assert [line["share"] for line in steps] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert steps[0]["left"] is None and steps[1]["left"] >= 0 and steps[2]["left"] == 0
+    assert [line["seconds"] for line in steps] == sorted(line["seconds"] for line in steps)
+    assert read_image(folder / "now.png").shape == (HEIGHT, WIDTH, 3)
+
+
+def test_the_share_of_two_optimisations_never_falls(folder, capfd):
+    for command, more in (("keep-details", []), ("restyle-region", ["--background-style", "SECOND_STYLE"])):
+        assert run(folder, command, *COMMANDS[command], *more, "-o", "OUT", *SHORT, "--progress", "json") == 0
+        shares = [entry["share"] for entry in map(json.loads, capfd.readouterr().out.splitlines()) if "share" in entry]
+        assert shares == sorted(shares) and shares[-1] == 1 and 0.5 in shares
+
+
+def test_who_reads_the_lines_may_go_and_the_best_so_far_is_kept(folder):
+    program = [sys.executable, str(Path(__file__).with_name("program.py"))]
+    options = ["-o", "OUT", "--scale", "1", "--iterations", "2000", "--progress", "json"]
+    process = subprocess.Popen([*program, *typed(folder, [*HARMONIZE, *options])], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    while '"loss"' not in process.stdout.readline():
+        pass
+    process.stdout.close()
+    assert process.wait(60) == 130
+    assert process.stderr.read().count("Traceback") == 0
+    assert json.loads((folder / "out.json").read_text())["interrupted"]
+
+
+def test_the_image_so_far_is_no_input(folder, capfd):
+    line = refused(folder, capfd, *HARMONIZE, "-o", "OUT", *SHORT, "--current", "COMPOSITE")
+    assert "an output that is not an input" in line
+
+
 def test_notice(folder, monkeypatch, capfd):
     """What there is to say about weights that were found is said once, before anything is done with them."""
     backend.keras.backend  # noqa: B018  (its first words are not this test's)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # In the order in which data flows: a room imports from those before it, and from itself.
 ROOMS = (
     "errors", "options", "stopping", "files", "terminal", "images", "network", "matching", "losses", "settings",
-    "presets", "solving", "applications", "metrics", "command_line", "__main__",
+    "presets", "solving", "applications", "metrics", "page", "command_line", "__main__",
 )  # fmt: skip
 CODECS = {"imread", "imwrite", "imdecode", "imencode", "imdecodeWithMetadata", "imencodeWithMetadata", "imreadmulti"}
 

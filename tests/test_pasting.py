@@ -61,3 +61,59 @@ def test_an_object_whose_rectangle_lies_on_the_background_but_nothing_of_itself_
 def test_corners_are_said_as_they_are_typed():
     with pytest.raises(InputError, match=r"Received: 0,0 10,0 30\.5,9 0,9$"):
         order_corners([(0, 0), (10, 0), (30.5, 9), (0, 9)], (20, 30))
+
+
+# Turned and mirrored.
+
+ARROW = np.zeros((12, 8), np.float32)  # a picture in which no two turns are alike
+ARROW[2:10, 3:5] = ARROW[2:4, 5:7] = 1
+COLORS = np.random.default_rng(0).random((12, 8, 3), np.float32)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3, -1, 5])
+def test_a_right_angle_turns_pixels_clockwise(quarters):
+    turned = [np.rot90(array, -quarters) for array in (COLORS, ARROW)]
+    for scale in (1.0, 2.0):
+        found = paste(BACKGROUND, COLORS, ARROW, (15, 10), scale, rotate=90 * quarters)
+        for one, other in zip(found, paste(BACKGROUND, *map(np.ascontiguousarray, turned), (15, 10), scale)):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_mirror_swaps_left_and_right_before_the_turn():
+    for rotate in (0, 30):
+        found = paste(BACKGROUND, COLORS, ARROW, (15, 10), rotate=rotate, mirror=True)
+        flipped = np.ascontiguousarray(COLORS[:, ::-1]), np.ascontiguousarray(ARROW[:, ::-1])
+        for one, other in zip(found, paste(BACKGROUND, *flipped, (15, 10), rotate=rotate)):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("degrees", [10, 45, 100, 215, -30])
+def test_a_turn_keeps_the_area_and_the_middle_and_goes_clockwise(degrees):
+    canvas = np.zeros((121, 121, 3), np.float32)
+    bar = np.zeros((60, 60), np.float32)
+    bar[10:50, 26:34] = 1  # upright
+    bar[10:18, 34:42] = 1  # with an arm to the right, at its top
+    image = np.repeat(bar[..., None], 3, axis=2)
+    composite, mask = paste(canvas, image, bar, (60, 60), rotate=degrees)
+    assert mask.sum() == pytest.approx(bar.sum(), rel=0.02)
+    np.testing.assert_allclose(composite[..., 0], mask, atol=1e-6)  # of its own colour, up to its edge
+    rows, columns = np.nonzero(bar > 0.5)
+    middle = np.array([(26 + 41) / 2, (10 + 49) / 2])  # of its bounding box
+    turn = np.deg2rad(degrees)
+    x, y = columns.mean() - middle[0], rows.mean() - middle[1]
+    expected = 60 + np.array([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)])
+    weights = mask / mask.sum()
+    found = np.array([(weights * np.arange(121)).sum(), (weights * np.arange(121)[:, None]).sum()])
+    np.testing.assert_allclose(found, expected, atol=0.6)
+
+
+def test_a_full_turn_is_none():
+    for one, other in zip(
+        paste(BACKGROUND, COLORS, ARROW, (15, 10), 1.5, 360), paste(BACKGROUND, COLORS, ARROW, (15, 10), 1.5)
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_angle_that_is_no_number_is_refused():
+    with pytest.raises(InputError, match="an angle in degrees"):
+        paste(BACKGROUND, OBJECT, FULL, (15, 10), rotate=float("nan"))

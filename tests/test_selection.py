@@ -19,7 +19,16 @@ import reproduce
 from reproduce import read_image, read_mask, write_image
 from reproduce.errors import InputError
 from reproduce.images import selection
-from reproduce.images.selection import combine, highlight, select, select_in_box, select_polygon
+from reproduce.images.selection import (
+    combine,
+    edge_path,
+    highlight,
+    select,
+    select_along_edges,
+    select_in_box,
+    select_polygon,
+    select_stroke,
+)
 
 
 @pytest.fixture
@@ -492,10 +501,10 @@ def write_frames(path, color):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ([], "one of the arguments --seed --box --polygon is required"),
+    ([], "one of the arguments --seed --box --polygon --scissors is required"),
     (["--seed", "3,4", *BOX], "not allowed with"),
     ([*BOX, *POLYGON], "not allowed with"),
-    (["--add", "MASK"], "--polygon is required"),
+    (["--add", "MASK"], "--scissors is required"),
     (["--box", "10,14"], "expected 2 arguments"),
     (["--box", "10,14", "x,9"], "expected a point x,y in pixels, received 'x,9'"),
     (["--polygon"], "expected at least one argument"),
@@ -571,3 +580,87 @@ def flood(allowed, start):
 def outside(mask):
     """What can be reached from beyond the border without crossing the mask."""
     return flood(~np.pad(mask, 1), (0, 0))[1:-1, 1:-1]
+
+
+# By a brush.
+
+
+@given(data=st.data(), radius=st.floats(0.5, 9))
+def test_a_stroke_is_what_is_near_its_lines(data, radius):
+    points = data.draw(st.lists(st.tuples(st.floats(-10, 40), st.floats(-10, 30)), min_size=1, max_size=4))
+    mask = select_stroke(points, radius, (20, 30))
+    distance = np.min([distance_to_segment(*pair) for pair in zip(points, [*points[1:], points[-1]])], axis=0)
+    assert (mask[distance < radius - 1] == 1).all()
+    assert (mask[distance > radius + 3] == 0).all()
+
+
+def distance_to_segment(start, end):
+    """Of every pixel of 20 x 30 to a line from start to end."""
+    x, y = np.meshgrid(np.arange(30), np.arange(20))
+    (left, top), along = start, np.subtract(end, start)
+    share = ((x - left) * along[0] + (y - top) * along[1]) / max(along @ along, 1e-12)
+    share = np.clip(share, 0, 1)
+    return np.hypot(x - left - share * along[0], y - top - share * along[1])
+
+
+@pytest.mark.parametrize(("points", "radius", "message"), [
+    ([], 3, "one or more points"), ([(1, 1)], 0.2, "a radius of 0.5 to 1000"), ([(1, 1)], 2000, "a radius"),
+    ([(1e9, 1)], 3, "near the image"), ([(float("nan"), 1)], 3, "near the image"),
+])  # fmt: skip
+def test_strokes_that_cannot_be(points, radius, message):
+    with pytest.raises(InputError, match=message):
+        select_stroke(points, radius, (20, 30))
+
+
+# Along edges.
+
+
+@pytest.mark.parametrize("side", [1, 8])
+def test_scissors_follow_the_edge_that_points_lie_near(side):
+    """Of a disc, from eight points that are up to two pixels beside its edge; also where the image is reduced."""
+    size, radius = 160 * side, 50 * side
+    image = np.full((size, size, 3), 0.3, np.float32)
+    cv2.circle(image, (80 * side, 80 * side), radius, (0.9, 0.6, 0.2), cv2.FILLED)
+    image = cv2.GaussianBlur(image, (0, 0), 1)
+    angles = np.arange(8) * np.pi / 4
+    beside = radius + side * np.array([2, -2, 1, 0, -1, 2, -2, 1])
+    points = [(80 * side + r * np.cos(a), 80 * side + r * np.sin(a)) for r, a in zip(beside, angles)]
+    mask = select_along_edges(image, points)
+    x, y = np.meshgrid(np.arange(size), np.arange(size))
+    disc = np.hypot(x - 80 * side, y - 80 * side) <= radius
+    assert ((mask > 0.5) & disc).sum() / ((mask > 0.5) | disc).sum() > 0.96
+    straight = select_polygon(points, (size, size))
+    assert ((straight > 0.5) & disc).sum() / ((straight > 0.5) | disc).sum() < 0.93
+
+
+def test_a_line_along_edges_goes_through_its_points():
+    image = cv2.GaussianBlur(np.random.default_rng(0).random((60, 80, 3), np.float32), (0, 0), 3)
+    points = [(3.5, 4.25), (70, 9), (40, 55)]
+    line = edge_path(image, points)
+    assert [point for point in line if point in points] == points
+    steps = np.hypot(*np.diff(line, axis=0).T)
+    assert steps.max() < 2.5
+
+
+@pytest.mark.parametrize(("points", "message"), [
+    ([(1, 1), (5, 5)], "three or more points"), ([(1, 1), (5, 5), (500, 5)], "inside the image"),
+])  # fmt: skip
+def test_scissors_that_cannot_be(points, message):
+    with pytest.raises(InputError, match=message):
+        select_along_edges(np.zeros((60, 80, 3), np.float32), points)
+
+
+def test_scissors_and_growing_as_a_command(folder):
+    corners = [f"{x},{y}" for x, y in ((16, 20), (47, 20), (47, 43), (16, 43))]
+    assert run(folder, "select", "COMPOSITE", "--scissors", *corners, "-o", "CHOSEN") == 0
+    areas = [read_mask(folder / "chosen.png").sum()]
+    assert areas[0] == pytest.approx(24 * 32, rel=0.3)
+    for pixels in ("3", "-3"):
+        assert run(folder, "select", "COMPOSITE", "--scissors", *corners, "--grow", pixels, "-o", "CHOSEN") == 0
+        areas.append(read_mask(folder / "chosen.png").sum())
+    assert areas[1] > areas[0] * 1.2 and areas[2] < areas[0] * 0.8
+
+
+def test_growing_has_a_limit(folder, capfd):
+    line = refused(folder, capfd, "select", "COMPOSITE", "--seed", "20,30", "--grow", "-2000", "-o", "CHOSEN")
+    assert "--grow of -1000 to 1000 pixels" in line

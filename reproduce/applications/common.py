@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from ..images.arrays import MAXIMUM_PIXELS, scaled_shape, size_text
 from ..images.polish import match_colors, without_colors
 from ..network.architecture import stride
 from ..settings import Settings, change
-from ..solving.run import stages
+from ..solving.run import OnProgress, Progress, stages
 
 FEWEST_CELLS = 2  # of the deepest layer, on each side of an image that is worth solving at a coarser scale
 GREY = "the inputs have no colours, and so has the result"
@@ -83,3 +84,13 @@ def weaken(result: np.ndarray, original: np.ndarray, strength: float) -> np.ndar
     """The result at strength 1, the original at 0, a mixture between; where both are the same they stay so."""
     mixture = np.float32(strength) * result + np.float32(1 - strength) * original
     return np.where(result == original, original, mixture)
+
+
+def half(on_progress: OnProgress, number: int) -> OnProgress:
+    """`on_progress`, told of the first (0) or second (1) of two optimisations as of half of a whole."""
+
+    def shown(progress: Progress) -> None:
+        share = progress.share
+        on_progress(progress if share is None else replace(progress, share=(number + share) / 2))
+
+    return shown

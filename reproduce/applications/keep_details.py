@@ -17,7 +17,7 @@ from ..solving.checkpoint import Checkpoint
 from ..solving.optimize import STOPPED_BY_USER
 from ..solving.run import OnProgress, Result, silent
 from ..stopping import Stop, Stopped
-from .common import check_working_sizes, fit_scales, weaken
+from .common import check_working_sizes, fit_scales, half, weaken
 from .harmonize import harmonize
 from .stylize import stylize
 
@@ -61,10 +61,12 @@ def keep_details(
     check_working_sizes({"content": content.shape}, fit_scales(settings, content.shape))
     inputs = {"content": array_sha256(content), "style": array_sha256(style), "mask": array_sha256(mask)}
     network = network or VGG19(find_weights())
-    how: dict[str, Any] = {"network": network, "stop": stop, "on_progress": on_progress, "checkpoint": checkpoint}
+    how: dict[str, Any] = {"network": network, "stop": stop, "checkpoint": checkpoint}
     of_base = None
     if stylized is None:
-        painted = stylize(content, style, base, **how)
+        shown = half(on_progress, 0)
+        painted = stylize(content, style, base, on_progress=shown, **how)
+        on_progress = half(on_progress, 1)
         stylized, of_base = painted.image, painted.report
         if of_base.interrupted:
             return Result(stylized, replace(of_base, application="keep-details", inputs=inputs), {"stylized": stylized})
@@ -75,7 +77,7 @@ def keep_details(
     steps = {"stylized": stylized, "pasted": blend(content, stylized, mask), "mask": mask}
     whole = change(settings, strength=1.0)
     try:
-        kept = harmonize(stylized, steps["pasted"], mask, whole, **how)
+        kept = harmonize(stylized, steps["pasted"], mask, whole, on_progress=on_progress, **how)
     except Stopped:
         if of_base is None:
             raise

@@ -20,7 +20,7 @@ from ..solving.objective import Style
 from ..solving.optimize import STOPPED_BY_USER
 from ..solving.run import OnProgress, Progress, Result, silent
 from ..stopping import Stop, Stopped
-from .common import numbered, style_shape, weaken
+from .common import half, numbered, style_shape, weaken
 from .painting import paint
 from .stylize import stylize
 
@@ -78,7 +78,8 @@ def restyle_region(
     alpha = feather(quadrilateral_mask(ordered, image.shape[:2]), settings.mask.feather)
     how: dict[str, Any] = {"network": network or VGG19(find_weights()), "stop": stop, "checkpoint": checkpoint}
 
-    shown = _showing(on_progress, lambda painted: put_back(painted, image, ordered, alpha))
+    of_part = on_progress if background_style is None else half(on_progress, 0)
+    shown = _showing(of_part, lambda painted: put_back(painted, image, ordered, alpha))
     restyled = stylize(region, style, settings, on_progress=shown, **how)
     of_region = restyled.report
     report = replace(
@@ -90,7 +91,7 @@ def restyle_region(
     )
     rest = image
     if background_style is not None and not report.interrupted:
-        shown = _showing(on_progress, lambda painted: put_back(restyled.image, painted, ordered, alpha))
+        shown = _showing(half(on_progress, 1), lambda painted: put_back(restyled.image, painted, ordered, alpha))
         try:
             painted = stylize(image, background_style, settings, on_progress=shown, **how)
         except Stopped:  # before there was anything of the background: the region is kept

@@ -4,6 +4,8 @@ import argparse
 import re
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,18 +18,19 @@ from ..errors import InputError, expect
 from ..files import WriteError, same_file, write_together
 from ..images.arrays import check_same_size, size_text, to_bytes
 from ..images.files import Picture, check_output, encode_image, mask_of, read_image, read_picture, write_image
-from ..images.masks import feather
+from ..images.masks import feather, grow, shrink
 from ..images.regions import paste
-from ..images.selection import combine, highlight, select, select_in_box, select_polygon
+from ..images.selection import combine, highlight, select, select_along_edges, select_in_box, select_polygon
 from ..network.backend import limit_gpu_memory, matrix_product_speed
 from ..network.features import VGG19
 from ..network.weights import find_weights
+from ..options import FARTHEST, NOT_FAR
 from ..solving.checkpoint import Checkpoint
 from ..solving.plan import seconds_per_evaluation
 from ..solving.report import check_report_path, write_result
 from ..solving.run import Progress
-from ..stopping import Stopped, stop_on_signals
-from ..terminal import ProgressBar
+from ..stopping import Stop, Stopped, stop_on_signals
+from ..terminal import ProgressBar, ProgressLines
 
 NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130  # exit codes; the last is Ctrl-C's
 FILES = ("image", "layer", "mask")  # kinds of inputs that are one file
@@ -66,10 +69,11 @@ def run_application(options: argparse.Namespace) -> int:
     values = _given(options, "input_")
     given = {entry.name: _files(entry, values[entry.name]) for entry in application.inputs if entry.name in values}
     files = {name: file for several in given.values() for name, file in several.items()}
-    show = _Show(options, output)
+    stop = Stop()
+    show = _Show(options, output, stop)
     beside = _beside(application, options, output)
     for _, path in files.values():
-        for written_to in (output, *beside.values()):
+        for written_to in filter(None, (output, *beside.values(), show.current)):
             _check_not_an_input(written_to, path)
         expect(not show.may_write(Path(path)), "an input that --save-every leaves", path)
     pictures = {name: read_picture(path) for name, (_, path) in files.items()}
@@ -88,7 +92,7 @@ def run_application(options: argparse.Namespace) -> int:
     show.say(*notices)
     limit_gpu_memory(options.gpu_memory)
     network = options.network or _found_network(options, show)
-    with stop_on_signals() as stop:
+    with stop_on_signals(stop):
         try:
             result = application.run(
                 **values, settings=settings, network=network, stop=stop, on_progress=show, checkpoint=checkpoint
@@ -250,6 +254,7 @@ def run_select(options: argparse.Namespace) -> int:
         [others[path] for path in options.add],
         [others[path] for path in options.subtract],
     )
+    chosen = shrink(chosen, -options.grow) if options.grow < 0 else grow(chosen, options.grow)
     mask = feather(chosen, options.feather)
     # Of two soft edges that are subtracted from each other a faint line is left.
     expect(chosen.max() >= 0.5 and to_bytes(mask).any(), "a selection of something", "an empty mask")
@@ -264,9 +269,10 @@ def run_select(options: argparse.Namespace) -> int:
 
 def _check_select(options: argparse.Namespace) -> None:
     """Raises InputError if an option was given that has no meaning in this way of selecting."""
-    way = "--seed" if options.seed else "--box" if options.box else "--polygon"
+    way = next(f"--{name}" for name in ("seed", "box", "polygon", "scissors") if getattr(options, name))
     expect(options.tolerance is None or options.seed, "--tolerance with --seed", f"with {way}")
-    expect(not options.fill_holes or not options.polygon, "--fill-holes with --seed or --box", f"with {way}")
+    expect(not options.fill_holes or options.seed or options.box, "--fill-holes with --seed or --box", f"with {way}")
+    expect(NOT_FAR.holds(abs(options.grow)), f"--grow of {-FARTHEST} to {FARTHEST} pixels", options.grow)
 
 
 def _selected(image: np.ndarray, options: argparse.Namespace) -> np.ndarray:
@@ -274,6 +280,8 @@ def _selected(image: np.ndarray, options: argparse.Namespace) -> np.ndarray:
         return select_in_box(image, options.box, options.fill_holes)
     if options.polygon:
         return select_polygon(options.polygon, image.shape[:2])
+    if options.scissors:
+        return select_along_edges(image, options.scissors)
     return select(image, options.seed, 0.05 if options.tolerance is None else options.tolerance, options.fill_holes)
 
 
@@ -287,7 +295,8 @@ def run_paste(options: argparse.Namespace) -> int:
     picture = read_picture(options.object)
     is_its_own = same_file(Path(options.object), Path(options.mask))
     mask, notices = mask_of(picture if is_its_own else read_picture(options.mask), options.mask)
-    composite, placed = paste(read_image(options.background), picture.color, mask, options.at, options.scale)
+    background, place = read_image(options.background), (options.at, options.scale, options.rotate, options.mirror)
+    composite, placed = paste(background, picture.color, mask, *place)
     for notice in dict.fromkeys((*picture.notices, *notices)):
         _say(notice)
     write_together({path: encode_image(path, image) for path, image in ((output, composite), (mask_output, placed))})
@@ -324,12 +333,25 @@ def run_plan(options: argparse.Namespace) -> int:
     return 0
 
 
-class _Show:
-    """Progress on the terminal, notices, and the intermediate images of --save-every."""
+def run_page(options: argparse.Namespace) -> int:
+    """Serve the page until it is stopped."""
+    try:
+        from ..page.server import serve  # the extra packages, which only this command needs
+    except ModuleNotFoundError as error:
+        advice = "pip install 'reproduce[page]', or make page in a checkout"
+        raise InputError(f"Expected the packages of the page ({advice}). Received: {error}") from None
+    return serve(options.folder, options.port, browser=not options.no_browser)
 
-    def __init__(self, options: argparse.Namespace, output: Path):
+
+class _Show:
+    """Progress on the terminal or in lines, notices, and the images so far of --save-every and --current."""
+
+    def __init__(self, options: argparse.Namespace, output: Path, stop: Stop):
         self.save_every, self.output = options.save_every, output
-        self.bar, self.iterations, self.failed = ProgressBar(options.quiet), 0, False
+        self.current = None if options.current is None else check_output(options.current)
+        self.iterations, self.failed, self.next_current = 0, False, 0.0
+        # A program that reads the lines and has gone will not come back: what the run has is kept.
+        self.bar = ProgressLines(stop.set) if options.progress == "json" else ProgressBar(options.quiet)
 
     def say(self, *messages: str) -> None:
         with suppress(OSError):  # as `_say`
@@ -350,7 +372,7 @@ class _Show:
             self.say(progress.notice)
             return
         with suppress(OSError):
-            self.bar.show(progress.stage, progress.done, progress.total, progress.loss)
+            self.bar.show(progress.stage, progress.done, progress.total, progress.loss, progress.share)
         if progress.image is None:
             return
         self.iterations += 1  # of all stages; progress.done counts those of one
@@ -361,3 +383,13 @@ class _Show:
             except OSError as error:  # the run goes on: its result is worth more
                 self.save_every, self.failed = 0, True
                 fail(f"{reason(error)}; no more intermediate images are written")
+        if self.current and time.monotonic() >= self.next_current:
+            self._write_current(self.current, progress.image)
+
+    def _write_current(self, path: Path, image: Callable[[], np.ndarray]) -> None:
+        """Write the image so far, so seldom that it takes a tenth of the time at most."""
+        began = time.monotonic()
+        with suppress(OSError):  # it is there to be looked at: the next one may be written again
+            write_image(path, image())
+        seconds = time.monotonic() - began
+        self.next_current = began + max(1.0, 10 * seconds)

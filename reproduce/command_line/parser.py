@@ -3,6 +3,7 @@
 import argparse
 import re
 from dataclasses import Field
+from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from ..applications.registry import APPLICATIONS, PRESETS, Application, Input
@@ -10,7 +11,7 @@ from ..images.arrays import MINIMUM_SIDE
 from ..losses import STYLE_LOSSES
 from ..settings import leaves
 from ..solving.checkpoint import EVERY
-from .commands import fail, run_application, run_paste, run_plan, run_select
+from .commands import fail, run_application, run_page, run_paste, run_plan, run_select
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,9 +32,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "select",
-        help="make a mask: by a colour, by a box around an object, or by a polygon",
+        help="make a mask: by a colour, by a box around an object, by a polygon, or along edges",
         description="Make a mask. First is the selection, with --fill-holes, then --invert; then come --add, "
-                    "--subtract, and --feather, in this order. Points are x,y in pixels.",
+                    "--subtract, --grow, and --feather, in this order. Points are x,y in pixels.",
     )  # fmt: skip
     command.set_defaults(run=run_select)
     command.add_argument("image", metavar="IMAGE")
@@ -45,6 +46,9 @@ def make_parser() -> argparse.ArgumentParser:
                       help="the object in a loose box, of two opposite corners: GrabCut")  # fmt: skip
     ways.add_argument("--polygon", metavar="X,Y", type=_point, nargs="+",
                       help="what lies in a polygon of three or more points")  # fmt: skip
+    ways.add_argument("--scissors", metavar="X,Y", type=_point, nargs="+",
+                      help="what lies within lines along edges, from each of three or more points to the next "
+                           "(intelligent scissors)")  # fmt: skip
     command.add_argument("--tolerance", metavar="T", type=float,
                          help="largest difference from the seed's colour per channel, 0 to 1 "
                               "(default: 0.05)")  # fmt: skip
@@ -57,6 +61,9 @@ def make_parser() -> argparse.ArgumentParser:
                          help="unite with a mask of IMAGE's size; --add and --subtract may be given several "
                               "times")  # fmt: skip
     command.add_argument("--subtract", metavar="MASK", action="append", default=[], help="take a mask away")
+    command.add_argument(
+        "--grow", metavar="PIXELS", type=int, default=0, help="widen the selection; below 0: narrow it"
+    )
     command.add_argument("--feather", metavar="SIGMA", type=float, default=0.0, help="soften the edge, pixels")
     command.add_argument("--preview", metavar="PREVIEW.png",
                          help="also write what is selected, over a darkened IMAGE")  # fmt: skip
@@ -70,6 +77,9 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--at", metavar="X,Y", type=_point, required=True,
                          help="where in BACKGROUND the object's middle goes")  # fmt: skip
     command.add_argument("--scale", metavar="S", type=float, default=1.0, help="of the object (default: 1)")
+    command.add_argument("--rotate", metavar="DEGREES", type=float, default=0.0,
+                         help="turn the object clockwise about its middle")  # fmt: skip
+    command.add_argument("--mirror", action="store_true", help="swap the object's left and right, before it is turned")
     command.add_argument("-o", "--output", metavar="COMPOSITE.png", required=True)
     command.add_argument("--mask-output", metavar="MASK2.png", required=True, help="the pasted object's mask")
 
@@ -83,6 +93,13 @@ def make_parser() -> argparse.ArgumentParser:
     objects.add_argument("--mask", metavar="FILE", help="in place of that, the mask of the objects")
     command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
     command.add_argument("--scale", metavar="S", type=float, help="in place of the preset's")
+
+    command = commands.add_parser("page", help="select, place and paint in a browser, on this machine alone")
+    command.set_defaults(run=run_page)
+    command.add_argument("--port", metavar="P", type=int, default=8760, help="of 127.0.0.1 (default: %(default)s)")
+    command.add_argument("--no-browser", action="store_true", help="do not open the page")
+    command.add_argument("--folder", metavar="RUNS", type=Path, default=Path("runs"),
+                         help="where runs and their pictures are kept (default: %(default)s)")  # fmt: skip
     return parser
 
 
@@ -116,6 +133,9 @@ def _add_application(commands: Any, application: Application) -> None:
     command.add_argument(
         "--gpu-memory", metavar="GB", type=float, default=6.0, help="take no more of a GPU (default: 6)"
     )
+    command.add_argument("--current", metavar="FILE.png", help="write the image so far there, every second at most")
+    command.add_argument("--progress", choices=("bar", "json"), default="bar",
+                         help="json: a line of JSON a step on standard output (default: bar)")  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="no progress, no notices")
     _add_settings(command, application)
 

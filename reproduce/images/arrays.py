@@ -16,7 +16,9 @@ MINIMUM_SIDE = 16  # pixels: one feature of VGG-19's fifth block
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
-    """[0, 1] to uint8: clipped and rounded, so that 8-bit files survive a round trip bit for bit."""
+    """[0, 1] to uint8: clipped and rounded, so that 8-bit files survive a round trip bit for bit; bytes stay bytes."""
+    if image.dtype == np.uint8:
+        return image
     return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 

@@ -39,6 +39,19 @@ def grow(mask: np.ndarray, radius: int) -> np.ndarray:
     return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
 
 
+def shrink(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Erode by a disc of `radius` pixels; the image's border is no edge."""
+    return 1 - grow(1 - mask, radius)
+
+
+def fill_holes(mask: np.ndarray) -> np.ndarray:
+    """The mask with what it encloses, where it is at least half inside."""
+    inside = (mask >= 0.5).astype(np.uint8)
+    contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(inside, contours, -1, 1, cv2.FILLED)
+    return np.maximum(mask, inside.astype(np.float32))
+
+
 def loosen(mask: np.ndarray, radius: int, sigma: float) -> np.ndarray:
     """The mask with a margin, grown and then softened: where it is above 0, pixels are free to change (paper 3.3)."""
     return feather(grow(mask, radius), sigma)

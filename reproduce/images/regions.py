@@ -101,7 +101,13 @@ def blend(over: np.ndarray, under: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def paste(
-    background: np.ndarray, image: np.ndarray, mask: np.ndarray, at: tuple[float, float], scale: float = 1.0
+    background: np.ndarray,
+    image: np.ndarray,
+    mask: np.ndarray,
+    at: tuple[float, float],
+    scale: float = 1.0,
+    rotate: float = 0.0,
+    mirror: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste the masked object of one image over another; what lies outside the background is cut off.
 
@@ -110,12 +116,15 @@ def paste(
         image, mask: (h, w, 3) and (h, w), of the same size: a picture and which part of it is the object.
         at: (x, y) in the background where the middle of the object's bounding box comes to lie.
         scale: of the object, above 0.
+        rotate: degrees by which the object is turned clockwise, about the middle of its bounding box.
+        mirror: true to swap its left and right, before it is turned.
 
     Returns:
         The composite (H, W, 3), the background bit for bit where the mask is 0; and its mask (H, W).
 
     Raises:
-        InputError: sizes differ, the mask is empty, the scale is not above 0 or huge, or the object lies outside.
+        InputError: sizes differ, the mask is empty, the scale is not above 0 or huge, the angle is not finite, or the
+            object lies outside.
     """
     check_same_size(image, mask, ("object", "mask"))
     if not np.isfinite(at).all():
@@ -124,10 +133,16 @@ def paste(
     if not (scale > 0 and scale * scale * np.prod(box.shape) <= MAXIMUM_PIXELS):
         raise InputError(f"Expected a scale above 0 that keeps the object under {MAXIMUM_PIXELS // 10**6} megapixels. "
                          f"Received: {scale}")  # fmt: skip
+    if not np.isfinite(rotate):
+        raise InputError(f"Expected an angle in degrees. Received: {rotate}")
     shape = scaled_shape(box.shape, scale)
     # Colours are resized weighted by the mask: what lies around the object does not come into its edge.
     mask = mask[box.slices]
     weighted, mask = resize(image[box.slices] * mask[..., None], shape), resize(mask, shape)
+    if mirror:
+        weighted, mask = weighted[:, ::-1], mask[:, ::-1]
+    weighted, mask = _turned(weighted, rotate), _turned(mask, rotate)
+    shape = mask.shape
     top, left = _round(at[1] - (shape[0] - 1) / 2), _round(at[0] - (shape[1] - 1) / 2)
     height, width = background.shape[:2]
     rows = slice(max(top, 0), max(min(top + shape[0], height), 0))
@@ -141,6 +156,22 @@ def paste(
     under, share = background[rows, columns], mask[inside][..., None]
     composite[rows, columns] = np.where(share > 0, np.clip(under * (1 - share) + weighted[inside], 0, 1), under)
     return composite, placed
+
+
+def _turned(image: np.ndarray, degrees: float) -> np.ndarray:
+    """Turned clockwise about its middle, in a rectangle that holds all of it, with 0 around; right angles are exact."""
+    quarters, rest = divmod(degrees % 360, 90)
+    image = np.ascontiguousarray(np.rot90(image, -int(quarters)))
+    if rest == 0:
+        return image
+    height, width = image.shape[:2]
+    cosine, sine = np.cos(np.deg2rad(rest)), np.sin(np.deg2rad(rest))
+    # The edge's own width is kept on each side: interpolation reaches that far.
+    shape = (int(np.ceil(width * sine + height * cosine)) + 2, int(np.ceil(width * cosine + height * sine)) + 2)
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    shift = (np.array(shape[::-1]) - 1) / 2 - turn @ ((np.array([width, height]) - 1) / 2)
+    turned = cv2.warpAffine(image, np.column_stack([turn, shift]), shape[::-1], flags=cv2.INTER_CUBIC)
+    return np.clip(turned, 0, 1)
 
 
 def _round(coordinate: float) -> int:

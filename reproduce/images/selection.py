@@ -1,23 +1,29 @@
-"""Selections: make a mask of an image by a colour, by a box around an object, or by a polygon (paper 3.3).
+"""Selections: make a mask of an image by a colour, by a box around an object, by lines, or by a brush (paper 3.3).
 
 Points are (x, y) in pixels; (0, 0) is the centre of the top left pixel. A mask is float32 (height, width) in [0, 1].
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from ..errors import InputError, expect
+from ..options import FARTHEST
+from . import masks
 from .arrays import resize, scaled_shape, size_text, to_bytes
 from .geometry import Rectangle
-from .masks import feather
 
 SMALLEST_BOX = 8  # pixels on a side: in fewer there is nothing that statistics of colours could part
 SMALLEST_MARGIN = 16  # pixels around a box: enough to know colours by
 WORKING_PIXELS = 1_000_000  # on which GrabCut takes about two seconds
 ITERATIONS = 5  # of GrabCut: its energy hardly falls any more
 POINT_BITS = 4  # of the fractions of a pixel that OpenCV draws with
+FARTHEST_POINT = 1e6  # pixels from the image, that a brush may be led to: OpenCV counts in 32 bits
+EDGE_PIXELS = 500_000  # on which the way along edges from a point to all others takes about a sixth of a second
+CANNY = 32, 100  # thresholds of the edges that lines are drawn to, OpenCV's example's
+STEEPEST = 200  # gradient beyond which an edge is no clearer
 
 
 def select(
@@ -48,8 +54,8 @@ def select(
         selection = np.zeros_like(filled)  # a mask of its own: OpenCV would not enter another seed's selection
         cv2.floodFill(image, selection, tuple(map(int, seed)), 0, (tolerance,) * 3, (tolerance,) * 3, flags)
         filled |= selection
-    mask = filled[1:-1, 1:-1]
-    return (_fill_holes(mask) if fill_holes else mask).astype(np.float32) / 255
+    mask = filled[1:-1, 1:-1].astype(np.float32) / 255
+    return masks.fill_holes(mask) if fill_holes else mask
 
 
 def select_in_box(image: np.ndarray, corners: Sequence[tuple[float, float]], fill_holes: bool = False) -> np.ndarray:
@@ -85,7 +91,8 @@ def select_in_box(image: np.ndarray, corners: Sequence[tuple[float, float]], fil
         what = "everything" if share else "nothing"
         raise InputError(f"Expected a loose box around an object that differs from what is around it: try another box, "
                          f"or --polygon. Received: {text}, in which {what} was found")  # fmt: skip
-    found = (_fill_holes(found) if fill_holes else found).astype(np.float32) / 255
+    found = found.astype(np.float32) / 255
+    found = masks.fill_holes(found) if fill_holes else found
     mask = np.zeros(image.shape[:2], np.float32)
     mask[box.slices] = _enlarge(found, region.shape, scale)[inner.slices]
     return mask
@@ -110,6 +117,65 @@ def select_polygon(points: Sequence[tuple[float, float]], shape: tuple[int, int]
     mask = np.zeros(shape, np.uint8)
     drawn = np.round(np.asarray(points) * 2**POINT_BITS).astype(np.int32)
     cv2.fillPoly(mask, [drawn], 255, cv2.LINE_AA, POINT_BITS)
+    return mask.astype(np.float32) / 255
+
+
+def select_along_edges(image: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Select what lies within lines that follow edges from point to point, and back to the first (see `edge_path`).
+
+    Raises:
+        InputError: fewer than three points, one outside the image, or no area.
+    """
+    expect(len(points) >= 3, "three or more points", len(points))
+    return select_polygon(edge_path(image, [*points, points[0]]), image.shape[:2])
+
+
+def edge_path(image: np.ndarray, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A line that follows edges of the image from point to point: intelligent scissors (Mortensen and Barrett 1995).
+
+    OpenCV's. Only the surroundings of two points that follow each other are looked at, large ones reduced to half a
+    megapixel; the line's points are then as far apart as pixels are there.
+
+    Args:
+        image: float32 (H, W, 3), RGB in [0, 1].
+        points: two or more, (x, y) in pixels; the line goes through each.
+
+    Raises:
+        InputError: fewer points, or one outside the image.
+    """
+    expect(len(points) >= 2, "two or more points", len(points))
+    _check_inside(points, image.shape[:2], "points")
+    line = [points[0]]
+    for start, end in pairwise(points):
+        line += [*_between(image, np.array([start, end])), end]
+    return line
+
+
+def select_stroke(points: Sequence[tuple[float, float]], radius: float, shape: tuple[int, int]) -> np.ndarray:
+    """Select what a round brush covers that is led along points, smooth over the pixels on its edge.
+
+    Args:
+        points: one or more, (x, y) in pixels, also outside the image.
+        radius: of the brush, pixels.
+        shape: (height, width) of the image.
+
+    Raises:
+        InputError: no point, one that is far away, or a radius that is not of 0.5 to 1000 pixels.
+    """
+    expect(len(points), "a stroke of one or more points", "none")
+    expect(0.5 <= radius <= FARTHEST, f"a brush with a radius of 0.5 to {FARTHEST} pixels", radius)
+    expect((np.abs(points) < FARTHEST_POINT).all(), "a stroke near the image", "a point that is far away")
+    mask = np.zeros(shape, np.uint8)
+    drawn = np.round(np.asarray(points) * 2**POINT_BITS).astype(np.int32)
+    # Lines of OpenCV end square, and are of whole pixels wide: rectangles between discs are not.
+    for center in drawn:
+        cv2.circle(mask, center.tolist(), round(radius * 2**POINT_BITS), 255, cv2.FILLED, cv2.LINE_AA, POINT_BITS)
+    for start, end in zip(np.asarray(points, np.float64), np.asarray(points[1:], np.float64)):
+        along = end - start
+        if length := np.hypot(*along):
+            aside = np.array([-along[1], along[0]]) * radius / length
+            sides = np.array([start + aside, end + aside, end - aside, start - aside])
+            cv2.fillConvexPoly(mask, np.round(sides * 2**POINT_BITS).astype(np.int32), 255, cv2.LINE_AA, POINT_BITS)
     return mask.astype(np.float32) / 255
 
 
@@ -153,6 +219,23 @@ def _text(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in points)
 
 
+def _between(image: np.ndarray, ends: np.ndarray) -> list[tuple[float, float]]:
+    """The points of a line along edges between its two ends (2, 2)."""
+    (left, top), (right, bottom) = np.floor(ends.min(axis=0)), np.ceil(ends.max(axis=0))
+    tight = Rectangle(int(top), int(left), int(bottom) + 1, int(right) + 1)
+    region = tight.grow(max(max(tight.shape) // 2, SMALLEST_MARGIN)).clip(image.shape[:2])
+    scale = min(1.0, (EDGE_PIXELS / region.area) ** 0.5)
+    pixels = to_bytes(resize(image[region.slices], scaled_shape(region.shape, scale)))
+    corner, sides = np.array([region.left, region.top]), np.array(pixels.shape[1::-1])
+    steps = sides / region.shape[::-1]  # reduced pixels a pixel, of each axis
+    start, end = np.clip(np.round((ends - corner + 0.5) * steps - 0.5), 0, sides - 1).astype(int).tolist()
+    scissors = cv2.segmentation.IntelligentScissorsMB()
+    scissors.setEdgeFeatureCannyParameters(*CANNY).setGradientMagnitudeMaxLimit(STEEPEST).applyImage(pixels)
+    scissors.buildMap(start)
+    found = (scissors.getContour(end).reshape(-1, 2)[1:-1] + 0.5) / steps - 0.5 + corner
+    return [(x, y) for x, y in found.tolist()]
+
+
 def _scaled(box: Rectangle, scale: float) -> Rectangle:
     """All pixels of a reduced image that the box touches: of none of them it is known that they are outside."""
     starts, ends = np.floor(np.multiply(box[:2], scale)), np.ceil(np.multiply(box[2:], scale))
@@ -181,9 +264,4 @@ def _enlarge(mask: np.ndarray, shape: tuple[int, int], scale: float) -> np.ndarr
     """A mask of 0 and 1 that was made at a scale, at full size: without its steps, the edge a few pixels wide."""
     if scale == 1:
         return mask
-    return np.clip((resize(feather(mask, 1.0), shape) - 0.5) / scale + 0.5, 0, 1)
-
-
-def _fill_holes(mask: np.ndarray) -> np.ndarray:
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(mask.copy(), contours, -1, 255, cv2.FILLED)
+    return np.clip((resize(masks.feather(mask, 1.0), shape) - 0.5) / scale + 0.5, 0, 1)

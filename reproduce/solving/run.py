@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -40,8 +40,9 @@ class Result:
 class Progress:
     """Where a run is: `done` of `total` steps of a stage.
 
-    While optimising, steps are iterations, `loss` is the value reached, `image()` makes the full-size result so far.
-    Before that, each `notice` of what a user should know comes by itself.
+    While optimising, steps are iterations, `loss` is the value reached, `image()` makes the full-size result so far,
+    and `share` is how much of the work of all stages is done, by the pixels that they have. Before that, each `notice`
+    of what a user should know comes by itself.
     """
 
     stage: str
@@ -50,6 +51,7 @@ class Progress:
     loss: float | None = None
     image: Callable[[], np.ndarray] | None = None
     notice: str = ""
+    share: float | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -143,12 +145,13 @@ def _solve(
     for notice in notices:
         on_progress(Progress("starting", 0.0, 1.0, notice=notice))
     extractor = network.extractor(settings.layers, settings.network.pooling)
-    optimizer = _Optimizer(task, settings, extractor, stop, on_progress, checkpoint)
     full = task.content.shape[:2]
     reached: np.ndarray | None = None
     problem: Problem | None = None
     outcomes: list[Outcome] = []
-    for number, stage in enumerate(stages(settings)):
+    planned = stages(settings)
+    optimizer = _Optimizer(task, settings, planned, extractor, stop, on_progress, checkpoint)
+    for number, stage in enumerate(planned):
         if problem is None or reached is None or not stage.rematch:
             problem = _problem(task, settings, scaled_shape(full, stage.scale), stage.scale, reached)
         else:
@@ -156,7 +159,7 @@ def _solve(
         outcome = before[number] if number < len(before) else None
         if outcome is None or outcome.interrupted:
             try:
-                outcome = optimizer.outcome(problem, number, stage, outcome)
+                outcome = optimizer.outcome(problem, number, outcome)
             except Stopped:  # before this stage's first evaluation: what the last one reached is kept
                 if not outcomes:
                     raise
@@ -176,6 +179,20 @@ def _made_of(task: Task, inputs: dict[str, str], settings: Settings, network: VG
     """All that an optimisation depends on."""
     weights, blend = network.origin["sha256"], [style.weight for style in task.styles]
     return {"application": task.application, **inputs, "blend": blend, **settings.as_dict(), "weights": weights}
+
+
+def _with_share(on_progress: OnProgress, planned: list[Stage], number: int) -> OnProgress:
+    """`on_progress`, told by a stage's iterations how much of the whole run is done."""
+    works = [stage.iterations * stage.scale**2 for stage in planned]
+    before, whole = sum(works[:number]), sum(works) or 1.0
+
+    def shown(progress: Progress) -> None:
+        if progress.loss is not None:
+            done = before + works[number] * progress.done / progress.total
+            progress = replace(progress, share=done / whole)
+        on_progress(progress)
+
+    return shown
 
 
 def _problem(task: Task, settings: Settings, shape: Shape, scale: float, reached: np.ndarray | None) -> Problem:
@@ -216,28 +233,30 @@ class _Optimizer:
 
     task: Task
     settings: Settings
+    stages: list[Stage]
     extractor: Extractor
     stop: Stop
     on_progress: OnProgress
     checkpoint: Checkpoint
 
-    def outcome(self, problem: Problem, number: int, stage: Stage, before: Outcome | None) -> Outcome:
+    def outcome(self, problem: Problem, number: int, before: Outcome | None) -> Outcome:
         """How the optimisation of a stage went; it goes on from what it had reached before.
 
         Raises:
             Stopped: it was stopped before its first evaluation.
         """
+        stage, on_progress = self.stages[number], _with_share(self.on_progress, self.stages, number)
 
         def on_share(name: str, share: float) -> None:
             self.stop.check()
             self.checkpoint.write_if_due()
-            self.on_progress(Progress(name, share, 1.0))
+            on_progress(Progress(name, share, 1.0))
 
         def on_iteration(iteration: int, loss: float, x: np.ndarray) -> None:
             def image() -> np.ndarray:
                 return self.task.finish(resize(problem.image(x), self.task.content.shape[:2]))
 
-            self.on_progress(Progress("optimizing", iteration, iterations, loss, image))
+            on_progress(Progress("optimizing", iteration, iterations, loss, image))
 
         iterations, solver = stage.iterations, self.settings.solver
         if before is not None:  # the solver's memory is lost, and takes so many to be gathered anew
