@@ -67,6 +67,6 @@ REFINED = Settings(
     solver=Solver(iterations=60, coarse_to_fine=1),
 )
 
-# A whole image or region at its full resolution, with the means of REFINED that need no object: the paper's three layers
-# leave an image's colours and its noise open.
+# A whole image or region at its full resolution, with those means of REFINED that need no object: the paper's three
+# layers leave an image's colours and its noise open.
 REFINED_BASE = replace(GATYS, image=Image(scale=1.0, start="content"), polish=Polish(recolor=True, smooth_colors=4))
