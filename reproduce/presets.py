@@ -57,7 +57,7 @@ REFINED = Settings(
         neighbor_weight=0.25,
         rematch_every=30,
     ),
-    content=Content(content_layers=("block4_conv1",), content_weight=0.02),
+    content=Content(content_layers=("block4_conv1",), content_weight=0.03),
     variation=Variation(tv_weight=0.002),
     weighing=Weighing(normalization="relative"),
     image=Image(scale=1.0, start="content"),
