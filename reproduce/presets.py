@@ -57,7 +57,7 @@ REFINED = Settings(
         neighbor_weight=0.25,
         rematch_every=30,
     ),
-    content=Content(content_layers=("block4_conv1",), content_weight=0.02),
+    content=Content(content_layers=("block4_conv1",), content_weight=0.03),
     variation=Variation(tv_weight=0.002),
     weighing=Weighing(normalization="relative"),
     image=Image(scale=1.0, start="content"),
@@ -67,6 +67,6 @@ REFINED = Settings(
     solver=Solver(iterations=60, coarse_to_fine=1),
 )
 
-# A whole image or region at its full resolution, with the means of REFINED that need no object: the paper's three layers
-# leave an image's colours and its noise open.
+# A whole image or region at its full resolution, with those means of REFINED that need no object: the paper's three
+# layers leave an image's colours and its noise open.
 REFINED_BASE = replace(GATYS, image=Image(scale=1.0, start="content"), polish=Polish(recolor=True, smooth_colors=4))

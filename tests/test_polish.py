@@ -104,7 +104,7 @@ def test_what_is_as_it_was_stays_so(random):
     np.testing.assert_array_equal(even_tones(image, image[::-1].copy(), mask), image)
     mask[20:70, 20:80] = 1
     change = np.abs(even_tones(image, image, mask) - image)[mask > 0]
-    assert change.mean() < 0.02 and change.max() < 0.1
+    assert change.mean() < 0.02 and change.max() < 0.15
     assert image[mask > 0].std() > 0.05
 
 

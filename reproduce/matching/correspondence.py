@@ -16,7 +16,7 @@ from ..network.architecture import feature_shape, stride
 from ..network.features import Extractor, Tile, painting_tiles
 from .patches import Matches
 
-TONES_OF_MATCHES = (0.02, "lower"), (0.98, "higher")  # quantiles; of a few matches their ends
+TONES_OF_MATCHES = 0.02, 0.98  # quantiles; of a few matches their ends
 
 OnShare = Callable[[str, float], None]  # the name of what is being done, and the share of it that is done
 
@@ -147,7 +147,8 @@ def target_places(
     if not count:
         return matched
     own = tones[tuple(matched.T)]
-    lowest, highest = (np.quantile(own, level, axis=0, method=method) for level, method in TONES_OF_MATCHES)
+    lowest = np.quantile(own, TONES_OF_MATCHES[0], axis=0, method="lower")
+    highest = np.quantile(own, TONES_OF_MATCHES[1], axis=0, method="higher")
     alike = np.argwhere(((tones >= lowest) & (tones <= highest)).all(axis=2))
     return np.concatenate([matched, np.random.default_rng(seed).choice(alike, count)])
 
