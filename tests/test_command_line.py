@@ -729,6 +729,7 @@ OF_EVERY_RUN = {
     "style-loss",
     "checkpoint-every",
     "resume",
+    "workers",
 }
 GROUPS = ["network", "content", "style", "variation", "weighing", "mask", "image", "polish", "solver"]
 
