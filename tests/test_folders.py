@@ -186,7 +186,7 @@ def test_images_of_equal_names_belong_together(photos, painted, folder):  # noqa
     (folder / "masks").mkdir()
     for number, stem in enumerate(("P", "p9", "p10", "unused")):
         mask = np.zeros(SIZE)
-        mask[10 + number : 30, 10:35] = 1
+        mask[10 + number : 50, 10:60] = 1
         write_image(folder / "masks" / f"{stem}.png", mask)
     arguments = ["restyle-region", str(photos), "STYLE", "--mask", str(folder / "masks"), *SHORT, "--quiet"]
     assert run(folder, *arguments, "-o", str(painted)) == 0
