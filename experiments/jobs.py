@@ -30,7 +30,9 @@ NOT_METHOD = (
     "__main__.py",
     "command_line/__init__.py",  # another way in than a job's
     "command_line/commands.py",
+    "command_line/folders.py",
     "command_line/parser.py",
+    "images/listing.py",  # finds files
     "images/selection.py",  # makes masks, which a job is given
     "metrics.py",  # judges what is finished
     "page/__init__.py",  # runs commands

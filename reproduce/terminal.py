@@ -6,11 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any
 
 from tqdm import tqdm
 
+tqdm.set_lock(RLock())  # its own is one between processes, a semaphore that a killed one leaves behind
 _lock, _silent, _kept = Lock(), 0, -1  # how many want silence now, and the descriptor that is put back after the last
 
 

@@ -769,6 +769,7 @@ OF_EVERY_RUN = {
     "style-loss",
     "checkpoint-every",
     "resume",
+    "workers",
 }
 GROUPS = ["network", "content", "style", "variation", "weighing", "mask", "image", "polish", "solver"]
 

@@ -1,25 +1,22 @@
 """Cases: a painting, a naive composite and the mask of what was pasted; how the files of a case are named."""
 
-import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
-from typing import TypeVar
+from pathlib import Path
 
 import numpy as np
 
+from reproduce.applications.registry import HARMONIZE
 from reproduce.errors import expect
 from reproduce.files import sha256
 from reproduce.images.arrays import check_same_size, size_text
 from reproduce.images.files import read_image, read_mask
+from reproduce.images.listing import AnyPath, by_ending
 
-INPUTS = ("background", "composite", "mask")
+INPUTS = tuple(entry.name for entry in HARMONIZE.inputs)
 # How a file's name ends, before its suffix -> the image's role. inter_res and final_res2 are the source's own names.
-ENDINGS = {
-    "target": "background",
-    "naive": "composite",
-    "c_mask": "mask",
+ENDINGS = {entry.ending: entry.name for entry in HARMONIZE.inputs} | {
     "first_pass": "first_pass",
     "inter_res": "first_pass",
     "final": "final",
@@ -27,8 +24,6 @@ ENDINGS = {
 }
 ROLES = tuple(dict.fromkeys(ENDINGS.values()))
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
-
-AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -103,21 +98,8 @@ def group_by_case(files: Iterable[AnyPath]) -> dict[str, dict[str, AnyPath]]:
     Raises:
         InputError: two files are the same image of the same case, such as 4_naive.jpg and 4_naive.png.
     """
-    pattern = re.compile(rf"(?P<case>[^.].*)_(?P<ending>{'|'.join(ENDINGS)})")  # a leading dot hides a file
-    cases: dict[str, dict[str, AnyPath]] = {}
-    for file in sorted(files):
-        match = pattern.fullmatch(file.stem)
-        if not match or file.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        role = ENDINGS[match["ending"]]
-        first = cases.setdefault(match["case"], {}).setdefault(role, file)
-        expect(first == file, f"one {role} for case {match['case']}", f"{first} and {file}")
-    return {name: cases[name] for name in sorted(cases, key=natural_order) if "composite" in cases[name]}
-
-
-def natural_order(name: str) -> list[str | int]:
-    """Sort key that compares the numbers in names as numbers, so that 11 comes after 4."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+    images = (file for file in files if file.suffix.lower() in IMAGE_SUFFIXES)
+    return {name: found for name, found in by_ending(images, ENDINGS).items() if "composite" in found}
 
 
 def read_case(name: str, files: Mapping[str, Path]) -> Case:

@@ -37,6 +37,7 @@ class Input:
         option: true if it is given as an option, --NAME, not by its place.
         required: false if it may be left out.
         group: of those in a group exactly one is required.
+        ending: of a folder's file that is this, NAME_ENDING, where one folder may stand for all inputs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Input:
     option: bool = False
     required: bool = True
     group: str = ""
+    ending: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,9 @@ HARMONIZE = Application(
     help="make an object pasted into a painting look painted",
     run=harmonize,
     inputs=(
-        Input("background", "image", "BACKGROUND", "the painting"),
-        Input("composite", "image", "COMPOSITE", "the painting with the object pasted"),
-        Input("mask", "mask", "MASK", "white, or opaque, on the object"),
+        Input("background", "image", "BACKGROUND", "the painting", ending="target"),
+        Input("composite", "image", "COMPOSITE", "the painting with the object pasted", ending="naive"),
+        Input("mask", "mask", "MASK", "white, or opaque, on the object", ending="c_mask"),
     ),
     presets={"paper": PAPER, "refined": REFINED, "gatys": GATYS},
     extent=_extent_of_objects,

@@ -1,15 +1,19 @@
 """What each command does with its parsed options."""
 
 import argparse
+import hashlib
+import json
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..applications.common import numbered
@@ -25,6 +29,7 @@ from ..network.backend import limit_gpu_memory, matrix_product_speed
 from ..network.features import VGG19
 from ..network.weights import find_weights
 from ..options import FARTHEST, NOT_FAR
+from ..settings import Settings
 from ..solving.checkpoint import Checkpoint
 from ..solving.plan import seconds_per_evaluation
 from ..solving.report import check_report_path, write_result
@@ -32,19 +37,19 @@ from ..solving.run import Progress
 from ..stopping import Stop, Stopped, stop_on_signals
 from ..terminal import ProgressBar, ProgressLines
 
-NOT_WRITTEN, USER_ERROR, INTERRUPTED = 1, 2, 130  # exit codes; the last is Ctrl-C's
+FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130  # exit codes; the last is Ctrl-C's
 FILES = ("image", "layer", "mask")  # kinds of inputs that are one file
 
 
 def fail(message: str, code: int = USER_ERROR) -> int:
     """One line that says what went wrong; returns the exit code."""
-    _say("reproduce: error: " + " ".join(message.split()))
+    say("reproduce: error: " + " ".join(message.split()))
     return code
 
 
 def stopped(code: int = INTERRUPTED) -> int:
     """One line that says that there is nothing; returns the exit code."""
-    _say("reproduce: stopped before there was a result: nothing was written")
+    say("reproduce: stopped before there was a result: nothing was written")
     return code
 
 
@@ -53,57 +58,116 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """A line on standard error."""
     with suppress(OSError):  # a terminal that was closed, a full disk behind 2>FILE
         print(line, file=sys.stderr)
 
 
-def run_application(options: argparse.Namespace) -> int:
-    """Read, check what can be checked before the work, run, write image and report."""
-    application: Application = options.application
+def guarded(work: Callable[[], int], name: str = "") -> int:
+    """Do some work; a user's mistake becomes one line and exit code 2, what cannot be written exit code 1.
+
+    Args:
+        work: returns its exit code.
+        name: of what it is done for, which the line begins with.
+    """
+    begin = f"{name}: " if name else ""
+    try:
+        return work()
+    except MemoryError as error:
+        return fail(f"{begin}out of memory ({error}): lower --scale, or for large images --matching-memory")
+    except WriteError as error:
+        return fail(begin + reason(error), FAILED)
+    except (InputError, OSError) as error:
+        return fail(begin + str(error))
+    except Exception as error:
+        # OpenCV's, and TensorFlow's without naming it here.
+        if getattr(error, "code", None) == cv2.Error.StsNoMem or type(error).__name__ == "ResourceExhaustedError":
+            return fail(f"{begin}out of memory: lower --scale, or use a smaller image or region")
+        raise
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an application, before any file is read.
+
+    Attributes:
+        application: which.
+        preset: the name of the settings that were changed.
+        settings: of its functions: `settings`, and `base` where there is one.
+        values: input -> what was given, of those that are no files.
+        files: input -> name in reports -> kind and path, of the others.
+    """
+
+    application: Application
+    preset: str
+    settings: dict[str, Settings]
+    values: dict[str, Any]
+    files: dict[str, dict[str, tuple[str, str]]]
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> "Request":
+        """Raises InputError for settings that are none."""
+        application: Application = options.application
+        changes, values = _given(options, "setting_"), _given(options, "input_")
+        settings = {"settings": application.preset(options.preset, **changes)}
+        if base := application.base_preset(options.preset, **changes):
+            settings["base"] = base
+        files = {entry.name: _files(entry, values[entry.name]) for entry in application.inputs if entry.name in values}
+        plain = {name: value for name, value in values.items() if not files[name]}
+        return cls(application, options.preset, settings, plain, {name: of for name, of in files.items() if of})
+
+    @property
+    def paths(self) -> dict[str, tuple[str, str]]:
+        """Name in reports -> kind and path, of all files."""
+        return {name: file for several in self.files.values() for name, file in several.items()}
+
+    def sha256(self, hashes: Mapping[str, str], network: VGG19) -> str:
+        """Of all that the result depends on: requests that are equal need be answered once.
+
+        Args:
+            hashes: name in reports -> SHA-256 of the file.
+        """
+        settings = {name: group.as_dict() for name, group in self.settings.items()}
+        asked = [self.application.name, self.values, settings, dict(hashes), network.origin["sha256"]]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def run_application(options: argparse.Namespace, stop: Stop | None = None, label: str = "") -> int:
+    """Read, check what can be checked before the work, run, write image and report.
+
+    Args:
+        stop: ends the run; None: signals do.
+        label: of the run among others, shown beside its progress.
+    """
     output = check_output(options.output)
     check_report_path(output)
     expect(options.save_every >= 0, "--save-every of 0 or more", options.save_every)
-    changes = _given(options, "setting_")
-    settings = application.preset(options.preset, **changes)
-    values = _given(options, "input_")
-    given = {entry.name: _files(entry, values[entry.name]) for entry in application.inputs if entry.name in values}
-    files = {name: file for several in given.values() for name, file in several.items()}
-    stop = Stop()
-    show = _Show(options, output, stop)
-    beside = _beside(application, options, output)
-    for _, path in files.values():
+    signals, stop = stop is None, Stop() if stop is None else stop
+    request, show = Request.of(options), _Show(options, output, stop, label)
+    beside = _beside(options, output)
+    for _, path in request.paths.values():
         for written_to in filter(None, (output, *beside.values(), show.current)):
             _check_not_an_input(written_to, path)
         expect(not show.may_write(Path(path)), "an input that --save-every leaves", path)
-    pictures = {name: read_picture(path) for name, (_, path) in files.items()}
+    pictures = {name: read_picture(path) for name, (_, path) in request.paths.items()}
     _check_can_hold(output, next(iter(pictures.values())).color.shape[:2])
-    notices: list[str] = []
-    taken: dict[str, Any] = {}
-    for name, (kind, path) in files.items():
-        taken[name], said = _value(pictures[name], kind, path)
-        notices += said
-    for entry in application.inputs:
-        if several := given.get(entry.name):
-            values[entry.name] = _joined(entry.kind, [taken[name] for name in several])
-    if application.base:
-        values["base"] = application.base_preset(options.preset, **changes)
+    inputs, notices = _inputs(request, pictures)
     checkpoint = _checkpoint(options, output, show)
     show.say(*notices)
     limit_gpu_memory(options.gpu_memory)
-    network = options.network or _found_network(options, show)
-    with stop_on_signals(stop):
+    network = options.network or found_network(options, show.say)
+    with stop_on_signals(stop) if signals else nullcontext():
+        how = {"network": network, "stop": stop, "on_progress": show, "checkpoint": checkpoint}
         try:
-            result = application.run(
-                **values, settings=settings, network=network, stop=stop, on_progress=show, checkpoint=checkpoint
-            )
+            result = request.application.run(**inputs, **request.settings, **how)
         except Stopped:
             return stopped(stop.exit_code)
         finally:
             show.close()
-        report = {"preset": options.preset} | result.report.as_dict()
-        report |= {"inputs": {name: picture.sha256 for name, picture in pictures.items()}}
-        report |= {"notices": notices + report["notices"]}
+        hashes = {name: picture.sha256 for name, picture in pictures.items()}
+        report = {"preset": request.preset, "request": request.sha256(hashes, network)} | result.report.as_dict()
+        report |= {"inputs": hashes, "notices": notices + report["notices"]}
         written = _write(output, result.image, report)
         for name, place in beside.items():
             written = (name not in result.steps or _write_beside(place, result.steps[name])) and written
@@ -115,13 +179,30 @@ def run_application(options: argparse.Namespace) -> int:
     if report["interrupted"] and checkpoint.path and checkpoint.path.exists():
         show.say(f"--resume goes on from {checkpoint.path}")
     if not written or show.failed:
-        return NOT_WRITTEN
+        return FAILED
     return stop.exit_code if report["interrupted"] else 0
 
 
-def _beside(application: Application, options: argparse.Namespace, output: Path) -> dict[str, Path]:
+def _inputs(request: Request, pictures: Mapping[str, Picture]) -> tuple[dict[str, Any], list[str]]:
+    """What the application is given, and what of the files was not taken as it stands."""
+    inputs, notices = dict(request.values), []
+    for entry in request.application.inputs:
+        if several := request.files.get(entry.name):
+            taken = [_value(pictures[name], kind, path) for name, (kind, path) in several.items()]
+            inputs[entry.name] = _joined(entry.kind, [value for value, _ in taken])
+            notices += [notice for _, said in taken for notice in said]
+    return inputs, notices
+
+
+def written_by(options: argparse.Namespace) -> list[Path]:
+    """The images that a run ends with: the result, and those on the way to it."""
+    output = Path(options.output)
+    return [output, *_beside(options, output).values()]
+
+
+def _beside(options: argparse.Namespace, output: Path) -> dict[str, Path]:
     """What is written of the images on the way to the result: name -> path."""
-    if application.base is None:
+    if options.application.base is None:
         return {}
     names = [] if options.input_stylized else ["stylized"]
     names += ["pasted", "mask"] if options.keep_intermediates else []
@@ -219,9 +300,10 @@ def _rescue(name: str, image: Any, report: dict[str, Any]) -> str:
         return f"nor could a temporary folder take the result: {reason(error)}"
 
 
-def _found_network(options: argparse.Namespace, show: "_Show") -> VGG19:
-    weights = find_weights(options.weights, progress=show.say)
-    show.say(weights.notice)
+def found_network(options: argparse.Namespace, say: Callable[[str], None]) -> VGG19:
+    """VGG-19 with the weights that are found or fetched; what there is to say of them is said."""
+    weights = find_weights(options.weights, progress=say)
+    say(weights.notice)
     return VGG19(weights)
 
 
@@ -262,7 +344,7 @@ def run_select(options: argparse.Namespace) -> int:
     if preview:
         written[preview] = encode_image(preview, highlight(image, mask))
     for notice in dict.fromkeys(notices):
-        _say(notice)
+        say(notice)
     write_together(written)
     return 0
 
@@ -298,7 +380,7 @@ def run_paste(options: argparse.Namespace) -> int:
     background, place = read_image(options.background), (options.at, options.scale, options.rotate, options.mirror)
     composite, placed = paste(background, picture.color, mask, *place)
     for notice in dict.fromkeys((*picture.notices, *notices)):
-        _say(notice)
+        say(notice)
     write_together({path: encode_image(path, image) for path, image in ((output, composite), (mask_output, placed))})
     return 0
 
@@ -309,7 +391,7 @@ def run_plan(options: argparse.Namespace) -> int:
     if options.mask:
         mask, notices = mask_of(read_picture(options.mask), options.mask)
         for notice in notices:
-            _say(notice)
+            say(notice)
         size = size or mask.shape
         expect(size == mask.shape, f"a mask of {size_text(size)}", f"one of {size_text(mask.shape)}")
     expect(size is not None, "--size WxH, or --mask FILE", "neither")
@@ -346,15 +428,15 @@ def run_page(options: argparse.Namespace) -> int:
 class _Show:
     """Progress on the terminal or in lines, notices, and the images so far of --save-every and --current."""
 
-    def __init__(self, options: argparse.Namespace, output: Path, stop: Stop):
-        self.save_every, self.output = options.save_every, output
+    def __init__(self, options: argparse.Namespace, output: Path, stop: Stop, label: str):
+        self.save_every, self.output, self.label = options.save_every, output, label
         self.current = None if options.current is None else check_output(options.current)
         self.iterations, self.failed, self.next_current = 0, False, 0.0
         # A program that reads the lines and has gone will not come back: what the run has is kept.
         self.bar = ProgressLines(stop.set) if options.progress == "json" else ProgressBar(options.quiet)
 
     def say(self, *messages: str) -> None:
-        with suppress(OSError):  # as `_say`
+        with suppress(OSError):  # as `say`
             for message in messages:
                 self.bar.say(message)
 
@@ -372,7 +454,7 @@ class _Show:
             self.say(progress.notice)
             return
         with suppress(OSError):
-            self.bar.show(progress.stage, progress.done, progress.total, progress.loss, progress.share)
+            self.bar.show(self.label + progress.stage, progress.done, progress.total, progress.loss, progress.share)
         if progress.image is None:
             return
         self.iterations += 1  # of all stages; progress.done counts those of one

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -11,7 +12,8 @@ from ..images.arrays import MINIMUM_SIDE
 from ..losses import STYLE_LOSSES
 from ..settings import leaves
 from ..solving.checkpoint import EVERY
-from .commands import fail, run_application, run_page, run_paste, run_plan, run_select
+from .commands import fail, run_page, run_paste, run_plan, run_select
+from .folders import HELP, HELP_OF_ENDINGS, run_images
 
 
 class _Parser(argparse.ArgumentParser):
@@ -105,15 +107,27 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_application(commands: Any, application: Application) -> None:
     """A command: the application's inputs, what all share, and an option for each setting that has a meaning in it."""
-    text = application.help
-    command = commands.add_parser(application.name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.set_defaults(run=run_application, application=application)
+    text, named = application.help, [f"NAME_{entry.ending}" for entry in application.inputs if entry.ending]
+    description = [text[0].upper() + text[1:] + ".", HELP]
+    if named:
+        description.append(HELP_OF_ENDINGS.format(names=", ".join(named)))
+    command = commands.add_parser(application.name, help=text, description=" ".join(description))
+    command.set_defaults(run=run_images, application=application)
     alternatives: dict[str, Any] = {}
+    standing_for_all: list[_OrFolder] = []
     for entry in application.inputs:
         if entry.group and entry.group not in alternatives:
             alternatives[entry.group] = command.add_mutually_exclusive_group(required=True)
-        _add_input(alternatives.get(entry.group, command), entry)
-    command.add_argument("-o", "--output", metavar="OUT.png", required=True, help="the result; its report: OUT.json")
+        action = _add_input(alternatives.get(entry.group, command), entry)
+        if isinstance(action, _OrFolder):
+            standing_for_all.append(action)
+    for action in standing_for_all:
+        action.others = standing_for_all[1:]
+    command.add_argument("-o", "--output", metavar="OUT.png", required=True,
+                         help="the result; its report: OUT.json; of folders: a folder, which is made")  # fmt: skip
+    command.add_argument("--workers", metavar="N", type=int, default=1,
+                         help="of a folder: make N images at once, each in a process with its share of the cores, and "
+                              "with --gpu-memory of its own (default: 1)")  # fmt: skip
     if application.base:
         command.add_argument(
             "--keep-intermediates", action="store_true", help="write OUT_pasted.png and OUT_mask.png too"
@@ -140,7 +154,18 @@ def _add_application(commands: Any, application: Application) -> None:
     _add_settings(command, application)
 
 
-def _add_input(command: Any, entry: Input) -> None:
+class _OrFolder(argparse.Action):
+    """An input; where it is a folder, the others may be left out."""
+
+    others: "Sequence[_OrFolder]" = ()
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        setattr(namespace, self.dest, values)
+        for other in self.others if Path(values).is_dir() else ():
+            other.required = False
+
+
+def _add_input(command: Any, entry: Input) -> argparse.Action:
     keywords: dict[str, Any] = {"metavar": entry.metavar, "help": entry.help}
     if entry.kind == "corners":
         keywords |= {"nargs": 4, "type": _point}
@@ -152,9 +177,10 @@ def _add_input(command: Any, entry: Input) -> None:
         keywords |= {"type": _numbers}
     if entry.option:
         name = "--" + entry.name.replace("_", "-")
-        command.add_argument(name, dest=f"input_{entry.name}", required=entry.required, **keywords)
-    else:
-        command.add_argument(f"input_{entry.name}", **keywords)
+        return command.add_argument(name, dest=f"input_{entry.name}", required=entry.required, **keywords)
+    if entry.ending:
+        keywords["action"] = _OrFolder
+    return command.add_argument(f"input_{entry.name}", **keywords)
 
 
 def _add_settings(command: argparse.ArgumentParser, application: Application) -> None:

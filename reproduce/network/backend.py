@@ -26,6 +26,7 @@ __all__ = [
     "compiled",
     "keras",
     "limit_gpu_memory",
+    "limit_threads",
     "matrix_product_speed",
     "ops",
     "seconds_in",
@@ -88,6 +89,12 @@ def limit_gpu_memory(gigabytes: float) -> None:
     for gpu in tf.config.list_physical_devices("GPU"):
         limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(gigabytes * 1024))
         tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def limit_threads(count: int) -> None:
+    """Compute with so many threads; to be called before the first computation."""
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(count)
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
