@@ -114,6 +114,8 @@ def test_jobs_come_out_as_in_one_process(client, folder, monkeypatch, gather):
         np.testing.assert_allclose(found.image, expected.image, atol=1.01 / 255)
         assert found.report["loss"]["final"]["total"] == pytest.approx(expected.report.loss["final"]["total"], rel=1e-4)
     assert sorted(path.suffix for path in folder.iterdir()) == [".json"] * 6 + [".png"] * 6
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", str(max(1, cluster.CPU_COUNT // 2)))
+    assert set(client.run(os.environ.get, "TF_NUM_INTRAOP_THREADS").values()) == {threads}
 
 
 def test_a_job_that_fails_does_not_stop_the_others(client, folder):
