@@ -171,6 +171,26 @@ def test_stopping_gives_up_what_runs(client, folder, tmp_path):
     assert len(begun(tmp_path / "begun")) == 2
 
 
+def test_a_scheduler_that_goes_is_one_line(folder, tmp_path):
+    job = odd(begun=tmp_path / "begun", go=tmp_path / "never")
+    with distributed.LocalCluster(
+        n_workers=1, resources=cluster.DEVICE, host="127.0.0.1", dashboard_address=None, silence_logs=50
+    ) as lost:
+
+        def close():
+            wait_for(lambda: begun(job.begun), "the job")
+            lost.close()
+
+        closer = threading.Thread(target=close)
+        closer.start()
+        with (
+            pytest.raises(OSError, match="scheduler was lost"),
+            cluster.connected(None, lost.scheduler_address) as client,
+        ):
+            run(client, [job], folder)
+        closer.join()
+
+
 def test_two_clients_of_a_scheduler_have_a_job_done_once(client, folder, tmp_path):
     job = odd(begun=tmp_path / "begun", go=tmp_path / "go")
     outcomes = []
