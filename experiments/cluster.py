@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import cv2
@@ -157,26 +156,32 @@ def run(
         OSError: the scheduler is gone.
     """
     kept, waiting, sent = Cache(folder), iter(jobs), dict[Future, Job]()
+    how = (network, None if gather else _marked(folder), gpu_gigabytes, code())
     client.subscribe_topic(TOPIC, board.hear)
-    with NamedTemporaryFile(dir=folder, prefix=".seen-by-workers-") as seen:
-        how = (network, None if gather else Path(seen.name).resolve(), gpu_gigabytes, code())
-        try:
-            while True:
-                room = AHEAD * max(1, len(client.nthreads())) - len(sent)
-                for job in islice(waiting, max(0, room)):
-                    sent[client.submit(_work, job, *how, key=job.key, retries=1, resources=DEVICE, pure=False)] = job
-                if not sent:
-                    return
-                done = {future: sent.pop(future) for future in _finished(sent)}
-                stop.check()
-                board.show(done.values())
-                for future, job in done.items():
-                    yield job, _error(future, job, kept)
-        except CancelledError as error:
-            raise OSError(f"The connection to the scheduler was lost: {error}") from error
-        finally:
-            client.unsubscribe_topic(TOPIC)
-            client.cancel(list(sent))
+    try:
+        while True:
+            room = AHEAD * max(1, len(client.nthreads())) - len(sent)
+            for job in islice(waiting, max(0, room)):
+                sent[client.submit(_work, job, *how, key=job.key, retries=1, resources=DEVICE, pure=False)] = job
+            if not sent:
+                return
+            done = {future: sent.pop(future) for future in _finished(sent)}
+            stop.check()
+            board.show(done.values())
+            for future, job in done.items():
+                yield job, _error(future, job, kept)
+    except CancelledError as error:
+        raise OSError(f"The connection to the scheduler was lost: {error}") from error
+    finally:
+        client.unsubscribe_topic(TOPIC)
+        client.cancel(list(sent))
+
+
+def _marked(folder: Path) -> Path:
+    """A file in the folder that no folder of the same name on another machine has: who sees it sees this folder."""
+    mark = folder.resolve() / f".seen-from-{socket.gethostname()}-{folder.stat().st_ino}"
+    mark.touch()
+    return mark
 
 
 def _finished(sent: Iterable[Future]) -> set[Future]:

@@ -113,7 +113,9 @@ def test_jobs_come_out_as_in_one_process(client, folder, monkeypatch, gather):
         found, expected = Cache(folder).read(job), job.run(NETWORK)
         np.testing.assert_allclose(found.image, expected.image, atol=1.01 / 255)
         assert found.report["loss"]["final"]["total"] == pytest.approx(expected.report.loss["final"]["total"], rel=1e-4)
-    assert sorted(path.suffix for path in folder.iterdir()) == [".json"] * 6 + [".png"] * 6
+    assert sorted(path.suffix for path in folder.glob("harmonize-*")) == [".json"] * 6 + [".png"] * 6
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", str(max(1, cluster.CPU_COUNT // 2)))
+    assert set(client.run(os.getenv, "TF_NUM_INTRAOP_THREADS").values()) == {threads}
 
 
 def test_a_job_that_fails_does_not_stop_the_others(client, folder):
@@ -167,6 +169,26 @@ def test_stopping_gives_up_what_runs(client, folder, tmp_path):
     stopper.join()
     assert run(client, several(2), folder) == {"job 0": None, "job 1": None}  # both workers are free again
     assert len(begun(tmp_path / "begun")) == 2
+
+
+def test_a_scheduler_that_goes_is_one_line(folder, tmp_path):
+    job = odd(begun=tmp_path / "begun", go=tmp_path / "never")
+    with distributed.LocalCluster(
+        n_workers=1, resources=cluster.DEVICE, host="127.0.0.1", dashboard_address=None, silence_logs=50
+    ) as lost:
+
+        def close():
+            wait_for(lambda: begun(job.begun), "the job")
+            lost.close()
+
+        closer = threading.Thread(target=close)
+        closer.start()
+        with (
+            pytest.raises(OSError, match="scheduler was lost"),
+            cluster.connected(None, lost.scheduler_address) as client,
+        ):
+            run(client, [job], folder)
+        closer.join()
 
 
 def test_two_clients_of_a_scheduler_have_a_job_done_once(client, folder, tmp_path):
@@ -409,7 +431,7 @@ def test_a_smoke_table_on_two_workers_of_which_one_is_killed_is_that_of_one_proc
     subprocess.run([*table, *places["1"]], cwd=ROOT, env=environment, check=True, capture_output=True)
     one, two = (tmp_path / name / "cache" for name in ("1", "2"))
     names = sorted(path.name for path in one.iterdir())
-    assert len(names) == 8 and names == sorted(path.name for path in two.iterdir())
+    assert len(names) == 8 and names == sorted(path.name for path in two.glob("harmonize-*"))
     for name in names:
         if name.endswith(".png"):
             np.testing.assert_array_equal(read_image(one / name), read_image(two / name))
