@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (Debian: apt-get install chromium)"),
 ]
-WAIT = 120_000  # milliseconds: runs load TensorFlow, on machines that do other things
+WAIT = 300_000  # milliseconds: runs load TensorFlow, on machines that do other things
 
 
 @pytest.fixture(scope="module")

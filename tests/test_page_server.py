@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ import pytest
 
 pytest.importorskip("starlette", reason="the packages of the page are not installed")
 
-from page_server import FAKE
+import httpx2
+from page_server import FAKE, serving
 from starlette.testclient import TestClient
 
 from reproduce import preset, read_image, read_mask, write_image
@@ -351,7 +353,7 @@ def test_a_run_is_a_command_line_in_a_folder_of_its_own(shared, files):
     run = shared.post("/api/runs", json=asked(shared, files, iterations=3, keep_colors=True)).json()
     done = ended(shared, run)
     assert done["state"] == "done" and done["losses"] == [1, 1 / 2, 1 / 3]
-    assert done["progress"]["notices"] == ["This is no network."]
+    assert done["notices"] == ["This is no network."]
     folder = shared.folder / run["id"]
     assert (folder / "background.png").read_bytes() == (files / "painting.png").read_bytes()
     assert (folder / "object.png").read_bytes() == (files / "photograph.png").read_bytes()
@@ -476,8 +478,6 @@ def test_the_server_is_small_and_knows_no_tensorflow():
 
 
 def test_a_port_that_is_taken_and_missing_packages_are_one_line(tmp_path, capsys, monkeypatch):
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -497,3 +497,65 @@ def test_masks_and_reports_can_be_fetched(shared, files):
     assert json.loads(report.content)["application"] == "harmonize"
     mask = shared.folder / run["id"] / run["files"]["mask"]
     assert read_mask(mask).max() == 1
+
+
+def test_an_upload_that_is_broken_off_leaves_nothing(tmp_path, files):
+    with serving(tmp_path, FAKE) as address:
+        port = int(address.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as browser:
+            browser.sendall(f"POST /api/pictures?name=a.png HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+                            "Content-Length: 100000\r\n\r\n".encode() + bytes(1000))  # fmt: skip
+            wait_until(lambda: list((tmp_path / ".page/pictures").glob("*/picture.png")))
+        wait_until(lambda: not list((tmp_path / ".page/pictures").iterdir()))
+
+
+def wait_until(condition):
+    until = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_server_that_is_killed_loses_nothing(tmp_path, files):
+    """SIGKILL: what computed ends by itself with what it has, as nobody reads its progress; the next server says so."""
+    port = free_port()
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import uvicorn; from page_server import FAKE;"
+        "from reproduce.page.server import application;"
+        f"from pathlib import Path; uvicorn.run(application(Path({str(tmp_path)!r}), {port}, FAKE), port={port})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+    address = f"http://127.0.0.1:{port}"
+    with httpx2.Client(base_url=address, timeout=60) as client:
+        wait_until(lambda: answers(client))
+        run = client.post("/api/runs", json=asked(client, files, iterations=500)).json()
+        waiting = client.post("/api/runs", json=asked(client, files)).json()
+        computing(client, run)
+        process.kill()
+        process.wait()
+    with TestClient(application(tmp_path, 8760, FAKE), base_url=ADDRESS) as client:
+        assert "The server ended while this was computing" in ended(client, run)["message"]
+        assert ended(client, waiting)["state"] == "done"
+
+
+def answers(client):
+    try:
+        return client.get("/api/forms").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_results_of_an_earlier_server_still_have_their_story(tmp_path, files):
+    with TestClient(application(tmp_path, 8760, FAKE), base_url=ADDRESS) as client:
+        run = ended(client, client.post("/api/runs", json=asked(client, files)).json())
+    report = {"application": "harmonize", "settings": {}, "trace": [{"loss": 3.0}, {"loss": 2.0}], "notices": ["Well."]}
+    (tmp_path / run["id"] / "result.json").write_text(json.dumps(report))
+    with TestClient(application(tmp_path, 8760, FAKE), base_url=ADDRESS) as client:
+        found = client.get(f"/api/runs/{run['id']}").json()
+    assert (found["state"], found["losses"], found["notices"]) == ("done", [3, 2], ["Well."])

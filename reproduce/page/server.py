@@ -86,6 +86,7 @@ class Page:
         self.store, self.runs = store, runs
         self.pool: ProcessPoolExecutor | None = None
         self.speed: asyncio.Task | None = None
+        self.selecting = asyncio.Lock()  # two tabs may show the same selection
 
     async def ask(self, function: Callable, *arguments: Any) -> Any:
         """What a function of the desk returns."""
@@ -141,7 +142,9 @@ class Page:
 
     async def change_selection(self, request: Request) -> Response:
         operation = await _json(request)
-        return JSONResponse(await selections.change(self.store, self.ask, request.path_params["name"], operation))
+        async with self.selecting:
+            state = await selections.change(self.store, self.ask, request.path_params["name"], operation)
+        return JSONResponse(state)
 
     async def selection_file(self, request: Request) -> Response:
         """A step's mask, or how it is shown."""
@@ -214,7 +217,7 @@ class Page:
 
     async def run(self, request: Request) -> Response:
         name = request.path_params["name"]
-        return JSONResponse(self.runs.look(name) | {"losses": self.runs.losses(name)})
+        return JSONResponse(self.runs.look(name) | self.runs.story(name))
 
     async def stop_run(self, request: Request) -> Response:
         return JSONResponse(self.runs.stop(request.path_params["name"]))

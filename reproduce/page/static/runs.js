@@ -32,9 +32,9 @@ export class Gallery {
     this.isOpen = false;
   }
 
-  choose(id) {
+  choose(id, beside = "") {
     this.chosen = id;
-    this.beside = "";
+    this.beside = beside;
     this.refresh();
   }
 
@@ -123,7 +123,7 @@ export class Gallery {
       this.refresh();
     };
     const isActive = ACTIVE.includes(run.state);
-    const again = (preset) => act("again", { preset }, ({ id }) => this.choose(id));
+    const again = (preset) => act("again", { preset }, ({ id }) => this.choose(id, preset ? run.id : ""));
     const parts = [
       element("h2", {}, run.name || run.application),
       element("p.hint", {}, `${run.application}, preset ${run.preset}, ${new Date(1000 * run.created).toLocaleString()}`),
@@ -144,9 +144,9 @@ export class Gallery {
       );
     }
     if (run.losses.length > 1) parts.push(lossCurve(run.losses));
-    if (run.progress.notices?.length) {
+    if (run.notices.length) {
       parts.push(element("details", {}, element("summary", {}, "Notices"),
-        ...run.progress.notices.map((notice) => element("p.hint", {}, notice))));
+        ...run.notices.map((notice) => element("p.hint", {}, notice))));
     }
     parts.push(this.#command(run));
     if (run.state !== "computing") {

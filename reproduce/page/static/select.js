@@ -58,12 +58,13 @@ export class Selecting {
     this.busy = this.busy.then(async () => {
       this.stage.element.classList.add("busy");
       const state = await attempt(() => post(`/api/selections/${this.state.id}`, operation));
+      if (state) {
+        this.last = operation.kind === "click" ? operation : null;
+        this.state = state;
+        await this.#show();
+        this.changed(state);
+      }
       this.stage.element.classList.remove("busy");
-      if (!state) return;
-      this.last = operation.kind === "click" ? operation : null;
-      this.state = state;
-      await this.#show();
-      this.changed(state);
     });
     return this.busy;
   }

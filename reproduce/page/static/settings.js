@@ -60,7 +60,7 @@ export function keepUsable(values, form, loss) {
 
 function settingField(setting, value, preset, set) {
   const { name, kind, help, choices } = setting;
-  const label = name.replaceAll("_", " ");
+  const label = name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
   const now = value ?? preset;
   if (name === "strength" || name === "scale") {
     const [min, step] = name === "scale" ? [0.1, 0.05] : [0, 0.05];

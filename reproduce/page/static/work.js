@@ -392,8 +392,8 @@ export class Work {
       const { id, step } = this.state.selections[0];
       stage.showOver(`/api/selections/${id}/${step}/shown.png`);
     }
-    const panel = [settingsForm(form, settings, changed), planned];
-    return { stage, panel };
+    run.parentElement.before(planned); // in sight, however long the form is
+    return { stage, panel: settingsForm(form, settings, changed) };
   }
 
   async #showPlan({ asked, planned, run }) {
