@@ -758,7 +758,9 @@ def test_help(command, capfd):
     assert help_of(command, capfd).startswith(f"usage: reproduce {command}".strip())
 
 
-OF_EVERY_RUN = {"help", "output", "preset", "weights", "save-every", "gpu-memory", "quiet", "style-loss"}
+OF_EVERY_RUN = {
+    "help", "output", "preset", "weights", "save-every", "current", "progress", "gpu-memory", "quiet", "style-loss",
+}  # fmt: skip
 GROUPS = ["network", "content", "style", "variation", "weighing", "mask", "image", "polish", "solver"]
 
 

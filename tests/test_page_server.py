@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -279,6 +280,17 @@ def test_a_transparent_picture_is_selected_already(shared, tmp_path):
     write_image(tmp_path / "cut.png", rgba)
     address, _ = begun(shared, tmp_path / "cut.png")
     assert shared.get(address).json()["share"] == 0.5
+
+
+def test_the_balloon_to_try_it_with_is_told_from_its_backdrop(shared):
+    """As the page does it: the backdrop around it, and that between its ropes."""
+    address, _ = begun(shared, server.STATIC / "demo/balloon.jpg")
+    backdrop = json.loads(re.search(r"DEMO_BACKDROP = (.*?);", (server.STATIC / "work.js").read_text())[1])
+    shared.post(address, json={"kind": "click", "mode": "replace", "points": backdrop, "tolerance": 0.1})
+    state = shared.post(address, json={"kind": "invert"}).json()
+    mask = mask_at(shared, address, state)
+    assert 0.2 < state["share"] < 0.3
+    assert mask[170, 160] == 255 and not mask[:30].any() and not mask[:, :50].any() and mask[256, 160] == 0
 
 
 @pytest.mark.parametrize("operation", [

@@ -145,7 +145,7 @@ class Runs:
         progress = {key: value for key, value in progress.items() if key not in ("losses", "notices")}
         before = run["before"] if (folder / run["before"]).exists() else run["inputs"][0]  # until it is pasted
         words = ["reproduce"]
-        if not shutil.which("reproduce"):  # a checkout that is not installed
+        if self.program != PROGRAM or not shutil.which("reproduce"):  # such as a checkout that is not installed
             words = ["env", f"PYTHONPATH={PACKAGE_PLACE}", *self.program]
         typed = "\n".join(shlex.join([*words, *arguments]) for arguments in run["commands"])
         place = shlex.quote(str(folder.resolve()))
