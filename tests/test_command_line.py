@@ -753,7 +753,7 @@ def help_of(command, capfd):
     return re.sub(r"\n {10,}", "  ", out)  # what it means stands below an option that is long
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, "select", "paste", "plan"])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "select", "paste", "plan", "page"])
 def test_help(command, capfd):
     assert help_of(command, capfd).startswith(f"usage: reproduce {command}".strip())
 

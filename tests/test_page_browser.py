@@ -295,3 +295,16 @@ def test_nothing_is_wider_than_the_window(page, size, scheme):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == {
         "light": "rgb(246, 245, 242)", "dark": "rgb(25, 27, 31)"}[scheme]  # fmt: skip
+
+
+def test_two_tabs_see_the_same_runs_and_keep_their_own_pictures(page, browser, address, pictures):
+    put(page, "The painting", pictures / "river.png")
+    other = page.context.new_page()
+    other.goto(address)
+    assert other.get_by_role("img", name="river.png").count() == 0
+    for one in (page, other):
+        one.get_by_role("tab", name="Runs").click()
+    listed = [one.locator(".runs button").count() for one in (page, other)]
+    assert listed[0] == listed[1]
+    page.get_by_role("tab", name="Harmonise").click()
+    page.get_by_role("img", name="river.png").wait_for()

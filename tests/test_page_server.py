@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -27,7 +28,7 @@ from reproduce.images.regions import paste
 from reproduce.images.selection import select, select_polygon, select_stroke
 from reproduce.page import desk, server
 from reproduce.page.server import application
-from reproduce.page.store import read_json, write_json
+from reproduce.page.store import Store, read_json, write_json
 
 ADDRESS = "http://127.0.0.1:8760"
 HEIGHT, WIDTH = 60, 80
@@ -496,6 +497,9 @@ def test_a_port_that_is_taken_and_missing_packages_are_one_line(tmp_path, capsys
         port = str(taken.getsockname()[1])
         assert main(["page", "--port", port, "--no-browser", "--folder", str(tmp_path / "runs")]) == 2
     assert "a port that is free" in capsys.readouterr().err
+    with Store(tmp_path / "runs").alone():
+        assert main(["page", "--port", str(free_port()), "--no-browser", "--folder", str(tmp_path / "runs")]) == 2
+    assert "a folder that no other page serves" in capsys.readouterr().err
     monkeypatch.delitem(sys.modules, "reproduce.page.server")
     monkeypatch.setitem(sys.modules, "starlette.applications", None)
     assert main(["page"]) == 2
@@ -571,3 +575,12 @@ def test_results_of_an_earlier_server_still_have_their_story(tmp_path, files):
     with TestClient(application(tmp_path, 8760, FAKE), base_url=ADDRESS) as client:
         found = client.get(f"/api/runs/{run['id']}").json()
     assert (found["state"], found["losses"], found["notices"]) == ("done", [3, 2], ["Well."])
+
+
+def test_strokes_from_several_tabs_are_all_kept(shared, files):
+    address, _ = begun(shared, files / "photograph.png")
+    strokes = [{"kind": "stroke", "mode": "add", "points": [[10 * k + 5, 30]], "radius": 3} for k in range(7)]
+    with ThreadPoolExecutor(7) as pool:
+        list(pool.map(lambda stroke: shared.post(address, json=stroke), strokes))
+    mask = mask_at(shared, address, shared.get(address).json())
+    assert all(mask[30, 10 * k + 5] == 255 for k in range(7))

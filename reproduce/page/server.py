@@ -322,7 +322,7 @@ def serve(folder: Path, port: int, browser: bool) -> int:
     """Serve the page until Ctrl-C; the exit code.
 
     Raises:
-        InputError: the port is taken, or none; or the folder cannot be made.
+        InputError: the port is taken, or none; or another server has the folder.
     """
     expect(0 < port < 65536, "a port from 1 to 65535", port)
     listening = socket.socket()
@@ -332,14 +332,15 @@ def serve(folder: Path, port: int, browser: bool) -> int:
     except OSError as error:
         raise InputError(f"Expected a port that is free: is the page open already? Try another --port. "
                          f"Received: {port} ({error.strerror})") from None  # fmt: skip
-    app, address = application(folder, port), f"http://127.0.0.1:{port}"
-    print(f"The page is at {address}; runs are kept in {folder.resolve()}. Ctrl-C ends it.", file=sys.stderr)
-    if browser:
-        listening.listen()  # so that the browser waits until there is an answer
-        webbrowser.open(address)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+    address = f"http://127.0.0.1:{port}"
+    with listening, Store(folder).alone():
+        print(f"The page is at {address}; runs are kept in {folder.resolve()}. Ctrl-C ends it.", file=sys.stderr)
+        if browser:
+            listening.listen()  # so that the browser waits until there is an answer
+            webbrowser.open(address)
+        config = uvicorn.Config(application(folder, port), log_level="warning", timeout_graceful_shutdown=2)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
     return 0
 
 
