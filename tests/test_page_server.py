@@ -532,7 +532,7 @@ def wait_until(condition):
         time.sleep(0.05)
 
 
-def test_a_server_that_is_killed_loses_nothing(tmp_path, files):
+def test_a_server_that_is_killed_loses_nothing(tmp_path, files, request):
     """SIGKILL: what computed ends by itself with what it has, as nobody reads its progress; the next server says so."""
     port = free_port()
     code = (
@@ -541,17 +541,27 @@ def test_a_server_that_is_killed_loses_nothing(tmp_path, files):
         f"from pathlib import Path; uvicorn.run(application(Path({str(tmp_path)!r}), {port}, FAKE), port={port})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
-    address = f"http://127.0.0.1:{port}"
-    with httpx2.Client(base_url=address, timeout=60) as client:
+    request.addfinalizer(process.kill)
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         wait_until(lambda: answers(client))
         run = client.post("/api/runs", json=asked(client, files, iterations=500)).json()
         waiting = client.post("/api/runs", json=asked(client, files)).json()
         computing(client, run)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
         process.wait()
+    assert children
+    wait_until(lambda: not any(lives(child) for child in children))
     with TestClient(application(tmp_path, 8760, FAKE), base_url=ADDRESS) as client:
         assert "The server ended while this was computing" in ended(client, run)["message"]
         assert ended(client, waiting)["state"] == "done"
+
+
+def lives(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def answers(client):

@@ -149,6 +149,8 @@ class Runs:
             words = ["env", f"PYTHONPATH={PACKAGE_PLACE}", *self.program]
         typed = "\n".join(shlex.join([*words, *arguments]) for arguments in run["commands"])
         place = shlex.quote(str(folder.resolve()))
+        with contextlib.suppress(FileNotFoundError):  # there is none yet, or none any more
+            progress["current"] = (folder / CURRENT).stat().st_mtime_ns
         return run | {"before": before, "files": files, "progress": progress, "typed": f"cd {place}\n{typed}"}
 
     def story(self, name: str) -> dict[str, Any]:
@@ -244,7 +246,7 @@ def _follow(entry: dict[str, Any], progress: dict[str, Any]) -> None:
         return
     if "loss" in entry:
         progress["losses"].append(entry["loss"])
-    progress |= {"left": None} | entry | {"current": len(progress["losses"])}
+    progress |= {"left": None} | entry
 
 
 def _ending(code: int, folder: Path) -> tuple[str, str]:

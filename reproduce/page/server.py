@@ -90,7 +90,7 @@ class Page:
 
     async def ask(self, function: Callable, *arguments: Any) -> Any:
         """What a function of the desk returns."""
-        self.pool = self.pool or ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self.pool = self.pool or ProcessPoolExecutor(1, get_context("spawn"), desk.end_with_the_server)
         try:
             return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
         except BrokenProcessPool:
