@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from reproduce import preset, read_image, read_mask, write_image
 from reproduce.applications.registry import APPLICATIONS
-from reproduce.command_line import main
+from reproduce.command_line import main, parser
 from reproduce.images.regions import paste
 from reproduce.images.selection import select, select_polygon, select_stroke
 from reproduce.page import desk, server
@@ -379,6 +379,32 @@ def test_a_run_is_a_command_line_in_a_folder_of_its_own(shared, files):
     assert download.content == (folder / "result.png").read_bytes()
     assert "attachment" in download.headers["content-disposition"]
     assert shared.get(f"/api/runs/{run['id']}/result.png?as=small").headers["content-type"] == "image/jpeg"
+
+
+def test_each_application_has_its_command_line(shared, files):
+    address, photograph = begun(shared, files / "photograph.png")
+    shared.post(address, json={"kind": "click", "mode": "replace", "points": [[35, 25]], "tolerance": 0.1})
+    picture, mask = {"picture": photograph["id"]}, {"selection": address.rsplit("/", 1)[1]}
+    style = {"picture": upload(shared, files / "painting.png")["id"]}
+    wanted = {
+        "stylize content.png style_1.png style_2.png --blend 1,2.5": {
+            "content": picture, "style": [style, style], "blend": [1, 2.5]},
+        "keep-details content.png style.png mask.png": {"content": picture, "style": style, "mask": mask},
+        "restyle-region image.png style.png --corners 1,2 70,2.5 70,50 1,50 --background-style background_style.png": {
+            "image": picture, "style": style, "corners": [[1, 2], [70, 2.5], [70, 50], [1, 50]],
+            "background_style": style},
+        "restyle-region image.png style.png --mask mask.png --also also_1.png also_1_mask.png": {
+            "image": picture, "style": style, "mask": mask, "also": [[style, mask]]},
+    }  # fmt: skip
+    for words, inputs in wanted.items():
+        request = {"application": words.split()[0], "preset": "paper", "settings": {}, "inputs": inputs}
+        assert shared.post("/api/plan", json=request).json()["memory"] > 0
+        done = ended(shared, shared.post("/api/runs", json=request).json())
+        assert done["state"] == "done" and f" {words} -o result.png --preset paper" in done["typed"]
+        made = parser.make_parser().parse_args(done["commands"][-1])
+        assert made.output == "result.png"
+    request["inputs"]["corners"] = [[1, 2], [70, 2], [70, 50], [1, 50]]
+    assert "one of corners, mask" in shared.post("/api/runs", json=request).json()["error"]
 
 
 @pytest.mark.parametrize(("seed", "message"), [

@@ -466,7 +466,11 @@ export class Work {
       stage.showOver(`/api/selections/${id}/${step}/shown.png`);
     }
     run.parentElement.before(planned); // in sight, however long the form is
-    return { stage, panel: settingsForm(form, settings, changed) };
+    const panel = [settingsForm(form, settings, changed)];
+    if (asked.application === "keep-details" && this.#in("style").length > 1) {
+      panel.unshift(element("p.hint", {}, "Where details are kept, only the first style is used."));
+    }
+    return { stage, panel };
   }
 
   async #showPlan({ asked, planned, run }) {
