@@ -39,6 +39,6 @@ for number in range(1, iterations + 1):
         sys.exit(1)
     if stopped:
         break
-shutil.copy(next(Path().glob("background.*")), "result.png")
+shutil.copy(sys.argv[2], "result.png")
 Path("result.json").write_text(json.dumps({"application": "harmonize", "settings": {}, "trace": []}))
 sys.exit(143 if stopped else 0)

@@ -753,24 +753,15 @@ def help_of(command, capfd):
     return re.sub(r"\n {10,}", "  ", out)  # what it means stands below an option that is long
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, "select", "paste", "plan"])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "select", "paste", "plan", "page"])
 def test_help(command, capfd):
     assert help_of(command, capfd).startswith(f"usage: reproduce {command}".strip())
 
 
 OF_EVERY_RUN = {
-    "help",
-    "output",
-    "preset",
-    "weights",
-    "save-every",
-    "gpu-memory",
-    "quiet",
-    "style-loss",
-    "checkpoint-every",
-    "resume",
-    "workers",
-}
+    "help", "output", "preset", "weights", "save-every", "current", "progress", "gpu-memory", "quiet", "style-loss",
+    "checkpoint-every", "resume", "workers",
+}  # fmt: skip
 GROUPS = ["network", "content", "style", "variation", "weighing", "mask", "image", "polish", "solver"]
 
 

@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -14,17 +17,18 @@ import pytest
 
 pytest.importorskip("starlette", reason="the packages of the page are not installed")
 
-from page_server import FAKE
+import httpx2
+from page_server import FAKE, serving
 from starlette.testclient import TestClient
 
 from reproduce import preset, read_image, read_mask, write_image
 from reproduce.applications.registry import APPLICATIONS
-from reproduce.command_line import main
+from reproduce.command_line import main, parser
 from reproduce.images.regions import paste
 from reproduce.images.selection import select, select_polygon, select_stroke
 from reproduce.page import desk, server
 from reproduce.page.server import application
-from reproduce.page.store import read_json, write_json
+from reproduce.page.store import Store, read_json, write_json
 
 ADDRESS = "http://127.0.0.1:8760"
 HEIGHT, WIDTH = 60, 80
@@ -279,6 +283,17 @@ def test_a_transparent_picture_is_selected_already(shared, tmp_path):
     assert shared.get(address).json()["share"] == 0.5
 
 
+def test_the_balloon_to_try_it_with_is_told_from_its_backdrop(shared):
+    """As the page does it: the backdrop around it, and that between its ropes."""
+    address, _ = begun(shared, server.STATIC / "demo/balloon.jpg")
+    backdrop = json.loads(re.search(r"DEMO_BACKDROP = (.*?);", (server.STATIC / "work.js").read_text())[1])
+    shared.post(address, json={"kind": "click", "mode": "replace", "points": backdrop, "tolerance": 0.1})
+    state = shared.post(address, json={"kind": "invert"}).json()
+    mask = mask_at(shared, address, state)
+    assert 0.2 < state["share"] < 0.3
+    assert mask[170, 160] == 255 and not mask[:30].any() and not mask[:, :50].any() and mask[256, 160] == 0
+
+
 @pytest.mark.parametrize("operation", [
     {}, {"kind": "magic"}, {"kind": "click"}, {"kind": "click", "mode": "replace", "points": "here", "tolerance": 0.1},
     {"kind": "box", "mode": "add", "points": [[1, 1], [2, 2]]}, {"kind": "polygon", "mode": "add", "points": [[1, 1]]},
@@ -351,7 +366,7 @@ def test_a_run_is_a_command_line_in_a_folder_of_its_own(shared, files):
     run = shared.post("/api/runs", json=asked(shared, files, iterations=3, keep_colors=True)).json()
     done = ended(shared, run)
     assert done["state"] == "done" and done["losses"] == [1, 1 / 2, 1 / 3]
-    assert done["progress"]["notices"] == ["This is no network."]
+    assert done["notices"] == ["This is no network."]
     folder = shared.folder / run["id"]
     assert (folder / "background.png").read_bytes() == (files / "painting.png").read_bytes()
     assert (folder / "object.png").read_bytes() == (files / "photograph.png").read_bytes()
@@ -364,6 +379,32 @@ def test_a_run_is_a_command_line_in_a_folder_of_its_own(shared, files):
     assert download.content == (folder / "result.png").read_bytes()
     assert "attachment" in download.headers["content-disposition"]
     assert shared.get(f"/api/runs/{run['id']}/result.png?as=small").headers["content-type"] == "image/jpeg"
+
+
+def test_each_application_has_its_command_line(shared, files):
+    address, photograph = begun(shared, files / "photograph.png")
+    shared.post(address, json={"kind": "click", "mode": "replace", "points": [[35, 25]], "tolerance": 0.1})
+    picture, mask = {"picture": photograph["id"]}, {"selection": address.rsplit("/", 1)[1]}
+    style = {"picture": upload(shared, files / "painting.png")["id"]}
+    wanted = {
+        "stylize content.png style_1.png style_2.png --blend 1,2.5": {
+            "content": picture, "style": [style, style], "blend": [1, 2.5]},
+        "keep-details content.png style.png mask.png": {"content": picture, "style": style, "mask": mask},
+        "restyle-region image.png style.png --corners 1,2 70,2.5 70,50 1,50 --background-style background_style.png": {
+            "image": picture, "style": style, "corners": [[1, 2], [70, 2.5], [70, 50], [1, 50]],
+            "background_style": style},
+        "restyle-region image.png style.png --mask mask.png --also also_1.png also_1_mask.png": {
+            "image": picture, "style": style, "mask": mask, "also": [[style, mask]]},
+    }  # fmt: skip
+    for words, inputs in wanted.items():
+        request = {"application": words.split()[0], "preset": "paper", "settings": {}, "inputs": inputs}
+        assert shared.post("/api/plan", json=request).json()["memory"] > 0
+        done = ended(shared, shared.post("/api/runs", json=request).json())
+        assert done["state"] == "done" and f" {words} -o result.png --preset paper" in done["typed"]
+        made = parser.make_parser().parse_args(done["commands"][-1])
+        assert made.output == "result.png"
+    request["inputs"]["corners"] = [[1, 2], [70, 2], [70, 50], [1, 50]]
+    assert "one of corners, mask" in shared.post("/api/runs", json=request).json()["error"]
 
 
 @pytest.mark.parametrize(("seed", "message"), [
@@ -476,14 +517,15 @@ def test_the_server_is_small_and_knows_no_tensorflow():
 
 
 def test_a_port_that_is_taken_and_missing_packages_are_one_line(tmp_path, capsys, monkeypatch):
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         assert main(["page", "--port", port, "--no-browser", "--folder", str(tmp_path / "runs")]) == 2
     assert "a port that is free" in capsys.readouterr().err
+    with Store(tmp_path / "runs").alone():
+        assert main(["page", "--port", str(free_port()), "--no-browser", "--folder", str(tmp_path / "runs")]) == 2
+    assert "a folder that no other page serves" in capsys.readouterr().err
     monkeypatch.delitem(sys.modules, "reproduce.page.server")
     monkeypatch.setitem(sys.modules, "starlette.applications", None)
     assert main(["page"]) == 2
@@ -497,3 +539,84 @@ def test_masks_and_reports_can_be_fetched(shared, files):
     assert json.loads(report.content)["application"] == "harmonize"
     mask = shared.folder / run["id"] / run["files"]["mask"]
     assert read_mask(mask).max() == 1
+
+
+def test_an_upload_that_is_broken_off_leaves_nothing(tmp_path, files):
+    with serving(tmp_path, FAKE) as address:
+        port = int(address.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port)) as browser:
+            browser.sendall(f"POST /api/pictures?name=a.png HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+                            "Content-Length: 100000\r\n\r\n".encode() + bytes(1000))  # fmt: skip
+            wait_until(lambda: list((tmp_path / ".page/pictures").glob("*/picture.png")))
+        wait_until(lambda: not list((tmp_path / ".page/pictures").iterdir()))
+
+
+def wait_until(condition):
+    until = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_server_that_is_killed_loses_nothing(tmp_path, files, request):
+    """SIGKILL: what computed ends by itself with what it has, as nobody reads its progress; the next server says so."""
+    port = free_port()
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import uvicorn; from page_server import FAKE;"
+        "from reproduce.page.server import application;"
+        f"from pathlib import Path; uvicorn.run(application(Path({str(tmp_path)!r}), {port}, FAKE), port={port})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+    request.addfinalizer(process.kill)
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        wait_until(lambda: answers(client))
+        run = client.post("/api/runs", json=asked(client, files, iterations=500)).json()
+        waiting = client.post("/api/runs", json=asked(client, files)).json()
+        computing(client, run)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+        process.wait()
+    assert children
+    wait_until(lambda: not any(lives(child) for child in children))
+    with TestClient(application(tmp_path, 8760, FAKE), base_url=ADDRESS) as client:
+        assert "The server ended while this was computing" in ended(client, run)["message"]
+        assert ended(client, waiting)["state"] == "done"
+
+
+def lives(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def answers(client):
+    try:
+        return client.get("/api/forms").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_results_of_an_earlier_server_still_have_their_story(tmp_path, files):
+    with TestClient(application(tmp_path, 8760, FAKE), base_url=ADDRESS) as client:
+        run = ended(client, client.post("/api/runs", json=asked(client, files)).json())
+    report = {"application": "harmonize", "settings": {}, "trace": [{"loss": 3.0}, {"loss": 2.0}], "notices": ["Well."]}
+    (tmp_path / run["id"] / "result.json").write_text(json.dumps(report))
+    with TestClient(application(tmp_path, 8760, FAKE), base_url=ADDRESS) as client:
+        found = client.get(f"/api/runs/{run['id']}").json()
+    assert (found["state"], found["losses"], found["notices"]) == ("done", [3, 2], ["Well."])
+
+
+def test_strokes_from_several_tabs_are_all_kept(shared, files):
+    address, _ = begun(shared, files / "photograph.png")
+    strokes = [{"kind": "stroke", "mode": "add", "points": [[10 * k + 5, 30]], "radius": 3} for k in range(7)]
+    with ThreadPoolExecutor(7) as pool:
+        list(pool.map(lambda stroke: shared.post(address, json=stroke), strokes))
+    mask = mask_at(shared, address, shared.get(address).json())
+    assert all(mask[30, 10 * k + 5] == 255 for k in range(7))

@@ -4,9 +4,12 @@ A picture that is too much for the memory, or for a codec, ends this process and
 """
 
 import json
+import os
 from collections.abc import Callable
 from functools import lru_cache
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import cv2
@@ -41,6 +44,18 @@ CHANGES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 }
 
 _masks: dict[Path, np.ndarray] = {}  # the last ones: reading them again would take longer than what is done with them
+
+
+def end_with_the_server() -> None:
+    """End this process when the server has ended, however it did."""
+
+    def wait() -> None:
+        server = parent_process()
+        if server is not None:
+            server.join()
+            os._exit(0)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def take(path: Path, name: str) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """What a browser asks for, as the commands that a user would type for it."""
 
-import contextlib
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +34,7 @@ class Order:
     def fill(self, folder: Path) -> None:
         """Put what is needed into a folder."""
         for name, path in self.copies.items():
-            with contextlib.suppress(OSError):  # a second name costs nothing where the file system has such
-                os.link(path, folder / name)
-                continue
-            shutil.copyfile(path, folder / name)
+            shutil.copyfile(path, folder / name)  # no link: who edits the copy of one run is not to change others'
 
 
 def order(asked: dict[str, Any], store: Store) -> Order:

@@ -142,17 +142,25 @@ class Runs:
         names |= {"stylized": "result_stylized.png"}
         files = {what: file for what, file in names.items() if (folder / file).exists()}
         progress = dict(self.progress.get(name, {}))  # a copy: it goes on meanwhile
-        progress.pop("losses", None)
+        progress = {key: value for key, value in progress.items() if key not in ("losses", "notices")}
+        before = run["before"] if (folder / run["before"]).exists() else run["inputs"][0]  # until it is pasted
         words = ["reproduce"]
-        if not shutil.which("reproduce"):  # a checkout that is not installed
+        if self.program != PROGRAM or not shutil.which("reproduce"):  # such as a checkout that is not installed
             words = ["env", f"PYTHONPATH={PACKAGE_PLACE}", *self.program]
         typed = "\n".join(shlex.join([*words, *arguments]) for arguments in run["commands"])
         place = shlex.quote(str(folder.resolve()))
-        return run | {"files": files, "progress": progress, "typed": f"cd {place}\n{typed}"}
+        with contextlib.suppress(FileNotFoundError):  # there is none yet, or none any more
+            progress["current"] = (folder / CURRENT).stat().st_mtime_ns
+        return run | {"before": before, "files": files, "progress": progress, "typed": f"cd {place}\n{typed}"}
 
-    def losses(self, name: str) -> list[float]:
-        """The loss of every iteration that the server has seen."""
-        return list(self.progress.get(name, {}).get("losses", []))
+    def story(self, name: str) -> dict[str, Any]:
+        """The "losses" and "notices" of a run, as they came; of one that an earlier server computed, its report's."""
+        folder, progress = self.store.folder("run", name), self.progress.get(name)
+        if progress is None and (folder / REPORT).exists():
+            report = read_json(folder / REPORT)
+            return {"losses": [entry["loss"] for entry in report["trace"]], "notices": report.get("notices", [])}
+        progress = progress or {}
+        return {key: list(progress.get(key, [])) for key in ("losses", "notices")}
 
     def _save(self, run: dict[str, Any], state: str, message: str, **more: Any) -> None:
         run |= {"state": state, "message": message, **more}
@@ -238,7 +246,7 @@ def _follow(entry: dict[str, Any], progress: dict[str, Any]) -> None:
         return
     if "loss" in entry:
         progress["losses"].append(entry["loss"])
-    progress |= {"left": None} | entry | {"current": len(progress["losses"])}
+    progress |= {"left": None} | entry
 
 
 def _ending(code: int, folder: Path) -> tuple[str, str]:

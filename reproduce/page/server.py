@@ -86,10 +86,11 @@ class Page:
         self.store, self.runs = store, runs
         self.pool: ProcessPoolExecutor | None = None
         self.speed: asyncio.Task | None = None
+        self.selecting = asyncio.Lock()  # two tabs may show the same selection
 
     async def ask(self, function: Callable, *arguments: Any) -> Any:
         """What a function of the desk returns."""
-        self.pool = self.pool or ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self.pool = self.pool or ProcessPoolExecutor(1, get_context("spawn"), desk.end_with_the_server)
         try:
             return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
         except BrokenProcessPool:
@@ -141,7 +142,9 @@ class Page:
 
     async def change_selection(self, request: Request) -> Response:
         operation = await _json(request)
-        return JSONResponse(await selections.change(self.store, self.ask, request.path_params["name"], operation))
+        async with self.selecting:
+            state = await selections.change(self.store, self.ask, request.path_params["name"], operation)
+        return JSONResponse(state)
 
     async def selection_file(self, request: Request) -> Response:
         """A step's mask, or how it is shown."""
@@ -214,7 +217,7 @@ class Page:
 
     async def run(self, request: Request) -> Response:
         name = request.path_params["name"]
-        return JSONResponse(self.runs.look(name) | {"losses": self.runs.losses(name)})
+        return JSONResponse(self.runs.look(name) | self.runs.story(name))
 
     async def stop_run(self, request: Request) -> Response:
         return JSONResponse(self.runs.stop(request.path_params["name"]))
@@ -319,7 +322,7 @@ def serve(folder: Path, port: int, browser: bool) -> int:
     """Serve the page until Ctrl-C; the exit code.
 
     Raises:
-        InputError: the port is taken, or none; or the folder cannot be made.
+        InputError: the port is taken, or none; or another server has the folder.
     """
     expect(0 < port < 65536, "a port from 1 to 65535", port)
     listening = socket.socket()
@@ -329,14 +332,15 @@ def serve(folder: Path, port: int, browser: bool) -> int:
     except OSError as error:
         raise InputError(f"Expected a port that is free: is the page open already? Try another --port. "
                          f"Received: {port} ({error.strerror})") from None  # fmt: skip
-    app, address = application(folder, port), f"http://127.0.0.1:{port}"
-    print(f"The page is at {address}; runs are kept in {folder.resolve()}. Ctrl-C ends it.", file=sys.stderr)
-    if browser:
-        listening.listen()  # so that the browser waits until there is an answer
-        webbrowser.open(address)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+    address = f"http://127.0.0.1:{port}"
+    with listening, Store(folder).alone():
+        print(f"The page is at {address}; runs are kept in {folder.resolve()}. Ctrl-C ends it.", file=sys.stderr)
+        if browser:
+            listening.listen()  # so that the browser waits until there is an answer
+            webbrowser.open(address)
+        config = uvicorn.Config(application(folder, port), log_level="warning", timeout_graceful_shutdown=2)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
     return 0
 
 

@@ -12,11 +12,20 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..errors import InputError
 from ..files import write_together
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 NAME = re.compile(r"[0-9a-f-]{8,40}")
 KINDS = {"run": "", "picture": ".page/pictures", "selection": ".page/selections"}
@@ -60,6 +69,23 @@ class Store:
         """The uploaded file of a picture."""
         folder = self.folder("picture", name)
         return folder / read_json(folder / "picture.json")["file"]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While the block runs, no other server has the folder: it would take what computes here for interrupted.
+
+        Raises:
+            InputError: another one has it.
+        """
+        if fcntl is None:  # Windows: the port that is taken has to do
+            yield
+            return
+        with (self.root / ".page/lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"Expected a folder that no other page serves. Received: {self.root}") from None
+            yield
 
     def forget_old(self) -> None:
         """Remove what was uploaded and selected long ago."""

@@ -8,9 +8,14 @@ export class Corners {
   constructor(picture, corners, changed) {
     const { width, height } = picture;
     this.picture = picture;
-    this.corners = corners || [[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]].map(([x, y]) => [
-      Math.round(x * width), Math.round(y * height),
-    ]);
+    this.corners =
+      corners ||
+      [
+        [0.25, 0.25],
+        [0.75, 0.25],
+        [0.75, 0.75],
+        [0.25, 0.75],
+      ].map(([x, y]) => [Math.round(x * width), Math.round(y * height)]);
     this.changed = changed;
     this.stage = new Stage(picture, `/api/pictures/${picture.id}/shown.jpg`);
     this.shape = svg("polygon", { class: "region" });
@@ -19,7 +24,11 @@ export class Corners {
       handle.setAttribute("aria-label", `Corner ${number + 1}: arrow keys move it`);
       handle.addEventListener("pointerdown", (event) => {
         handle.focus({ preventScroll: true });
-        this.stage.drag(event, (point) => this.#put(number, point), () => this.changed(this.corners));
+        this.stage.drag(
+          event,
+          (point) => this.#put(number, point),
+          () => this.changed(this.corners),
+        );
       });
       handle.addEventListener("keydown", (event) => this.#key(number, event));
       return handle;
@@ -27,9 +36,17 @@ export class Corners {
     this.stage.svg.append(this.shape, ...this.handles);
     this.stage.onscale = () => this.#draw();
     this.said = element("p.said", { role: "status" });
-    this.panel = element("div.tools", {},
-      element("p.hint", {}, "Drag the four corners onto those of the region, such as a screen. ",
-        "With the keyboard: Tab to a corner, arrow keys move it."), this.said);
+    this.panel = element(
+      "div.tools",
+      {},
+      element(
+        "p.hint",
+        {},
+        "Drag the four corners onto those of the region, such as a screen. ",
+        "With the keyboard: Tab to a corner, arrow keys move it.",
+      ),
+      this.said,
+    );
     this.#draw();
     if (!corners) changed(this.corners);
   }
@@ -57,7 +74,8 @@ export class Corners {
     this.shape.setAttribute("points", this.corners.map((corner) => corner.join(",")).join(" "));
     for (const [number, handle] of this.handles.entries()) {
       const [cx, cy] = this.corners[number];
-      for (const [key, value] of Object.entries({ cx, cy, r: 9 / this.stage.scale })) handle.setAttribute(key, value);
+      for (const [key, value] of Object.entries({ cx, cy, r: 9 / this.stage.scale }))
+        handle.setAttribute(key, value);
     }
     this.said.textContent = this.corners.map((corner) => corner.join(",")).join("   ");
   }

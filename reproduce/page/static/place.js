@@ -31,17 +31,33 @@ export class Placing {
       mirror: false,
     };
     const { width: w, height: h, url } = this.box;
-    this.cut = svg("image", { href: url, x: -w / 2, y: -h / 2, width: w, height: h, preserveAspectRatio: "none" });
+    this.cut = svg("image", {
+      href: url,
+      x: -w / 2,
+      y: -h / 2,
+      width: w,
+      height: h,
+      preserveAspectRatio: "none",
+    });
     this.frame = svg("rect", { class: "frame", x: -w / 2, y: -h / 2, width: w, height: h });
     this.arm = svg("line", { class: "frame" });
-    this.handles = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => {
+    this.handles = [
+      [-1, -1],
+      [1, -1],
+      [1, 1],
+      [-1, 1],
+    ].map(([x, y]) => {
       const handle = svg("circle", { class: "handle scale", cx: (x * w) / 2, cy: (y * h) / 2 });
       handle.addEventListener("pointerdown", (event) => this.#scale(event));
       return handle;
     });
     this.turn = svg("circle", { class: "handle turn", cx: 0 });
     this.turn.addEventListener("pointerdown", (event) => this.#turn(event));
-    this.group = svg("g", { tabindex: 0, role: "application", "aria-label": "The object: arrow keys move it" });
+    this.group = svg("g", {
+      tabindex: 0,
+      role: "application",
+      "aria-label": "The object: arrow keys move it",
+    });
     this.body = svg("rect", { class: "body", x: -w / 2, y: -h / 2, width: w, height: h });
     this.body.addEventListener("pointerdown", (event) => this.#move(event));
     this.group.addEventListener("keydown", (event) => this.#key(event));
@@ -89,7 +105,10 @@ export class Placing {
     if (!this.group) return;
     const { at, scale, rotate, mirror } = this.place;
     const sign = mirror ? -1 : 1;
-    this.group.setAttribute("transform", `translate(${at}) rotate(${rotate}) scale(${sign * scale} ${scale})`);
+    this.group.setAttribute(
+      "transform",
+      `translate(${at}) rotate(${rotate}) scale(${sign * scale} ${scale})`,
+    );
     const unit = 1 / (this.stage.scale * scale); // a pixel of the screen
     const top = -this.box.height / 2;
     for (const handle of [...this.handles, this.turn]) handle.setAttribute("r", 7 * unit);
@@ -102,29 +121,41 @@ export class Placing {
     const [x, y] = this.stage.point(event);
     const [left, top] = this.place.at;
     this.group.focus({ preventScroll: true });
-    this.stage.drag(event, ([nextX, nextY]) => {
-      this.place = { ...this.place, at: [Math.round(left + nextX - x), Math.round(top + nextY - y)] };
-      this.#moving();
-    }, () => this.#settled());
+    this.stage.drag(
+      event,
+      ([nextX, nextY]) => {
+        this.place = { ...this.place, at: [Math.round(left + nextX - x), Math.round(top + nextY - y)] };
+        this.#moving();
+      },
+      () => this.#settled(),
+    );
   }
 
   #scale(event) {
     const from = this.#distance(this.stage.point(event));
     const { scale } = this.place;
-    this.stage.drag(event, (point) => {
-      const next = Math.min(Math.max((scale * this.#distance(point)) / from, 0.01), 20);
-      this.place = { ...this.place, scale: Number(next.toFixed(3)) };
-      this.#moving();
-    }, () => this.#settled());
+    this.stage.drag(
+      event,
+      (point) => {
+        const next = Math.min(Math.max((scale * this.#distance(point)) / from, 0.01), 20);
+        this.place = { ...this.place, scale: Number(next.toFixed(3)) };
+        this.#moving();
+      },
+      () => this.#settled(),
+    );
   }
 
   #turn(event) {
-    this.stage.drag(event, ([x, y], { shiftKey }) => {
-      const degrees = (Math.atan2(y - this.place.at[1], x - this.place.at[0]) * 180) / Math.PI + 90;
-      const step = shiftKey ? 15 : 1;
-      this.place = { ...this.place, rotate: ((Math.round(degrees / step) * step + 540) % 360) - 180 };
-      this.#moving();
-    }, () => this.#settled());
+    this.stage.drag(
+      event,
+      ([x, y], { shiftKey }) => {
+        const degrees = (Math.atan2(y - this.place.at[1], x - this.place.at[0]) * 180) / Math.PI + 90;
+        const step = shiftKey ? 15 : 1;
+        this.place = { ...this.place, rotate: ((Math.round(degrees / step) * step + 540) % 360) - 180 };
+        this.#moving();
+      },
+      () => this.#settled(),
+    );
   }
 
   #distance([x, y]) {
@@ -154,22 +185,41 @@ export class Placing {
       input.onchange = () => input.value !== "" && change(write(Number(input.value)));
       return [element("label.unit", {}, label, input), () => (input.value = read())];
     };
-    const [left, fillLeft] = number("x", () => this.place.at[0], (x) => ({ at: [x, this.place.at[1]] }));
-    const [top, fillTop] = number("y", () => this.place.at[1], (y) => ({ at: [this.place.at[0], y] }));
-    const [scale, fillScale] = number("size", () => Math.round(1000 * this.place.scale) / 10,
-      (percent) => ({ scale: Math.max(percent, 1) / 100 }), { min: 1, max: 2000 });
-    const [rotate, fillRotate] = number("angle", () => this.place.rotate, (angle) => ({ rotate: angle }));
+    const [left, fillLeft] = number(
+      "x",
+      () => this.place.at[0],
+      (x) => ({ at: [x, this.place.at[1]] }),
+    );
+    const [top, fillTop] = number(
+      "y",
+      () => this.place.at[1],
+      (y) => ({ at: [this.place.at[0], y] }),
+    );
+    const [scale, fillScale] = number(
+      "size",
+      () => Math.round(1000 * this.place.scale) / 10,
+      (percent) => ({ scale: Math.max(percent, 1) / 100 }),
+      { min: 1, max: 2000 },
+    );
+    const [rotate, fillRotate] = number(
+      "angle",
+      () => this.place.rotate,
+      (angle) => ({ rotate: angle }),
+    );
     const mirror = element("input", { type: "checkbox", checked: this.place.mirror });
     mirror.onchange = () => change({ mirror: mirror.checked });
     this.fill = () => [fillLeft, fillTop, fillScale, fillRotate].forEach((fill) => fill());
     this.fill();
     this.panel.append(
-      element("p.hint", {}, "Drag the object; drag a corner to scale it, the handle above to turn it. ",
-        "Arrow keys move it by a pixel."),
+      element(
+        "p.hint",
+        {},
+        "Drag the object; drag a corner to scale it, the handle above to turn it. ",
+        "Arrow keys move it by a pixel.",
+      ),
       element("div.row", {}, left, top),
       element("div.row", {}, scale, "%", rotate, "°"),
       element("label.check", {}, mirror, "Mirror"),
     );
   }
 }
-

@@ -8,7 +8,7 @@ const ACTIVE = ["queued", "computing"];
 const PRESETS = ["refined", "paper", "gatys"];
 
 export class Gallery {
-  // counted: told how many runs wait and compute.
+  // counted: told how many runs wait or compute.
   constructor(counted) {
     this.counted = counted;
     this.runs = [];
@@ -16,10 +16,17 @@ export class Gallery {
     this.beside = "";
     this.viewer = new Viewer();
     this.list = element("ul.runs", { ariaLabel: "Runs" });
-    this.details = element("aside");
+    this.live = element("div.tools");
+    this.actions = element("div.tools");
+    this.details = element("aside", { hidden: true }, this.live, this.actions);
     this.none = element("p.none", {}, "There are no runs yet.");
-    this.element = element("section.gallery", {}, element("div.list", {}, this.list, this.none), this.viewer.element,
-      this.details);
+    this.element = element(
+      "section.gallery",
+      {},
+      element("div.list", {}, this.list, this.none),
+      this.viewer.element,
+      this.details,
+    );
     this.#follow();
   }
 
@@ -32,9 +39,9 @@ export class Gallery {
     this.isOpen = false;
   }
 
-  choose(id) {
+  choose(id, beside = "") {
     this.chosen = id;
-    this.beside = "";
+    this.beside = beside;
     this.refresh();
   }
 
@@ -54,7 +61,7 @@ export class Gallery {
   async refresh(failing = false) {
     const work = async () => {
       this.runs = await get("/api/runs");
-      this.counted(this.runs.filter(({ state }) => ACTIVE.includes(state)).length, this.runs);
+      this.counted(this.runs.filter(({ state }) => ACTIVE.includes(state)).length);
       if (!this.isOpen) return;
       if (!this.runs.some(({ id }) => id === this.chosen)) this.chosen = this.runs[0]?.id;
       this.#drawList();
@@ -63,39 +70,59 @@ export class Gallery {
     return failing ? work() : attempt(work);
   }
 
+  // Entries stay what they are while only their states change: what is pressed must not be replaced meanwhile.
   #drawList() {
     this.none.hidden = this.runs.length > 0;
-    const same = JSON.stringify(this.runs.map(({ id, state, progress }) => [id, state, progress.share, this.chosen]));
-    if (same === this.listed) return;
-    this.listed = same;
-    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-    this.list.replaceChildren(...this.runs.map((run) => {
-      const small = file(run, run.files.result || run.before, "small");
-      const button = element("button", { onclick: () => this.choose(run.id) },
-        element("img", { src: small, alt: "", loading: "lazy" }),
-        element("span.name", {}, run.name || run.application),
-        element("small", {}, `${run.application}, ${run.preset}`),
-        element(`span.state.${run.state}`, {}, stateText(run)));
-      button.dataset.id = run.id;
+    const same = JSON.stringify(this.runs.map(({ id, before, files }) => [id, before, files.result]));
+    if (same !== this.listed) {
+      this.listed = same;
+      const focused = this.list.contains(document.activeElement) && document.activeElement.dataset.id;
+      this.list.replaceChildren(...this.runs.map((run) => element("li", {}, this.#entry(run))));
+      if (focused) this.list.querySelector(`[data-id="${focused}"]`)?.focus();
+    }
+    for (const [number, button] of [...this.list.querySelectorAll("button")].entries()) {
+      const run = this.runs[number];
+      button.lastChild.className = `state ${run.state}`;
+      button.lastChild.textContent = stateText(run);
       if (run.id === this.chosen) button.setAttribute("aria-current", "true");
-      return element("li", {}, button);
-    }));
-    if (focused) this.list.querySelector(`[data-id="${focused}"]`)?.focus();
+      else button.removeAttribute("aria-current");
+    }
+  }
+
+  #entry(run) {
+    const button = element(
+      "button",
+      { onclick: () => this.choose(run.id) },
+      element("img", { src: file(run, run.files.result || run.before, "small"), alt: "", loading: "lazy" }),
+      element("span.name", {}, run.name || run.application),
+      element("small", {}, `${run.application}, ${run.preset}`),
+      element("span.state"),
+    );
+    button.dataset.id = run.id;
+    return button;
   }
 
   async #drawChosen() {
-    if (!this.chosen) {
-      this.details.replaceChildren();
-      return;
-    }
+    this.details.hidden = !this.chosen;
+    if (!this.chosen) return;
     const run = await get(`/api/runs/${this.chosen}`);
     if (run.id !== this.chosen) return;
     await this.#drawPictures(run);
-    const stands = JSON.stringify([run, this.beside, this.runs.length]);
-    if (stands === this.drawn || this.details.contains(document.activeElement) && run.id === this.drawnId &&
-        run.state === this.drawnState && !ACTIVE.includes(run.state)) return;
-    Object.assign(this, { drawn: stands, drawnId: run.id, drawnState: run.state });
-    this.#drawDetails(run);
+    this.live.replaceChildren(...liveParts(run));
+    // What can be pressed is made anew only where it changes, or a press and the focus would be lost every second.
+    const others = this.runs.map(({ id, state }) => [id, state]);
+    const stands = JSON.stringify([
+      run.id,
+      run.state,
+      run.files,
+      run.notices,
+      run.progress.stopping,
+      this.beside,
+      others,
+    ]);
+    if (stands === this.drawn) return;
+    this.drawn = stands;
+    this.#drawActions(run);
   }
 
   async #drawPictures(run) {
@@ -106,76 +133,102 @@ export class Gallery {
       if (run.progress.current) await this.viewer.update(current);
       return;
     }
-    const pictures = [run.files.result
-      ? { title: titleOf(run), after: file(run, run.files.result), before }
-      : { title: "there is no result; this is what came in", after: before }];
+    const pictures = [
+      run.files.result
+        ? { title: titleOf(run), after: file(run, run.files.result), before }
+        : { title: "there is no result; this is what came in", after: before },
+    ];
     const other = this.runs.find(({ id }) => id === this.beside);
     if (other?.files.result) {
-      pictures.push({ title: titleOf(other), after: file(other, other.files.result), before: file(other, other.before, "shown") });
+      pictures.push({
+        title: titleOf(other),
+        after: file(other, other.files.result),
+        before: file(other, other.before, "shown"),
+      });
     }
     await this.viewer.show(pictures);
   }
 
-  #drawDetails(run) {
-    const act = (path, body, then = () => {}) => async () => {
-      const answer = await attempt(() => post(`/api/runs/${run.id}/${path}`, body));
-      if (answer) then(answer);
-      this.refresh();
-    };
-    const isActive = ACTIVE.includes(run.state);
-    const again = (preset) => act("again", { preset }, ({ id }) => this.choose(id));
-    const parts = [
-      element("h2", {}, run.name || run.application),
-      element("p.hint", {}, `${run.application}, preset ${run.preset}, ${new Date(1000 * run.created).toLocaleString()}`),
-      element(`p.state.${run.state}`, { role: "status" }, stateText(run)),
-    ];
-    if (run.message) parts.push(element(`p.${run.state === "failed" ? "wrong" : "hint"}`, {}, run.message));
-    if (run.state === "computing") parts.push(...progressOf(run));
-    if (isActive) {
+  #drawActions(run) {
+    const act =
+      (path, body, then = () => {}) =>
+      async () => {
+        const answer = await attempt(() => post(`/api/runs/${run.id}/${path}`, body));
+        if (answer) then(answer);
+        this.refresh();
+      };
+    const parts = [];
+    if (ACTIVE.includes(run.state)) {
+      const stopping = Boolean(run.progress.stopping);
       const text = run.state === "queued" ? "Take out of the queue" : "Stop, keep the best so far";
-      const stopping = run.progress.stopping;
-      parts.push(element("button.main", { onclick: act("stop"), disabled: Boolean(stopping) }, stopping ? "Stopping …" : text));
+      parts.push(
+        element("button.main", { onclick: act("stop"), disabled: stopping }, stopping ? "Stopping …" : text),
+      );
     } else {
-      parts.push(...this.#downloads(run), ...this.#comparing(run));
+      const again = (preset) => act("again", { preset }, ({ id }) => this.choose(id, preset ? run.id : ""));
       const others = PRESETS.filter((preset) => preset !== run.preset);
       parts.push(
-        element("div.row", {}, element("button", { onclick: again(null) }, "Run again"),
-          ...others.map((preset) => element("button", { onclick: again(preset), title: `the same with ${preset}` }, `with ${preset}`))),
+        ...this.#downloads(run),
+        ...this.#comparing(run),
+        element(
+          "div.row",
+          {},
+          element("button", { onclick: again(null) }, "Run again"),
+          ...others.map((preset) =>
+            element("button", { onclick: again(preset), title: `the same with ${preset}` }, `with ${preset}`),
+          ),
+        ),
       );
     }
-    if (run.losses.length > 1) parts.push(lossCurve(run.losses));
-    if (run.progress.notices?.length) {
-      parts.push(element("details", {}, element("summary", {}, "Notices"),
-        ...run.progress.notices.map((notice) => element("p.hint", {}, notice))));
+    if (run.notices.length) {
+      parts.push(
+        element(
+          "details",
+          {},
+          element("summary", {}, "Notices"),
+          ...run.notices.map((notice) => element("p.hint", {}, notice)),
+        ),
+      );
     }
     parts.push(this.#command(run));
     if (run.state !== "computing") {
       const remove = act("remove", {}, () => (this.chosen = null));
-      parts.push(element("button.quiet.danger", {
-        onclick: () => confirm("Remove this run and its files?") && remove(),
-      }, "Remove this run"));
+      const asked = () => confirm("Remove this run and its files?") && remove();
+      parts.push(element("button.quiet.danger", { onclick: asked }, "Remove this run"));
     }
-    const open = [...this.details.querySelectorAll("details")].filter((each) => each.open).map((each) => each.firstChild.textContent);
-    this.details.replaceChildren(...parts);
-    for (const each of this.details.querySelectorAll("details")) each.open = open.includes(each.firstChild.textContent);
+    this.actions.replaceChildren(...parts);
   }
 
   #downloads(run) {
-    const names = { result: "Picture (PNG)", report: "Report", mask: "Mask", composite: "Composite", stylized: "Painted whole",
-      log: "Log" };
+    const names = {
+      result: "Picture (PNG)",
+      report: "Report",
+      mask: "Mask",
+      composite: "Composite",
+      stylized: "Painted whole",
+      log: "Log",
+    };
     const links = Object.entries(names)
       .filter(([what]) => run.files[what] && (what !== "log" || run.state === "failed"))
       .map(([what, text]) =>
-        element("a.button", { href: file(run, run.files[what], "download"), download: `${run.id}_${run.files[what]}` }, text));
+        element(
+          "a.button",
+          { href: file(run, run.files[what], "download"), download: `${run.id}_${run.files[what]}` },
+          text,
+        ),
+      );
     return links.length ? [element("div.row.downloads", {}, ...links)] : [];
   }
 
   #comparing(run) {
     const others = this.runs.filter(({ id, files }) => id !== run.id && files.result);
     if (!run.files.result || !others.length) return [];
-    const select = element("select", {},
+    const select = element(
+      "select",
+      {},
       element("option", { value: "" }, "no other run"),
-      ...others.map((other) => element("option", { value: other.id }, titleOf(other))));
+      ...others.map((other) => element("option", { value: other.id }, titleOf(other))),
+    );
     select.value = this.beside;
     select.onchange = () => {
       this.beside = select.value;
@@ -185,14 +238,24 @@ export class Gallery {
   }
 
   #command(run) {
-    const copy = element("button.quiet", {
-      onclick: () => attempt(async () => {
-        await navigator.clipboard.writeText(run.typed);
-        say("The commands are in the clipboard.");
-      }),
-    }, "Copy");
-    return element("details", {}, element("summary", {}, "The same as a command line"),
-      element("pre", { tabIndex: 0 }, run.typed), copy);
+    const copy = element(
+      "button.quiet",
+      {
+        onclick: () =>
+          attempt(async () => {
+            await navigator.clipboard.writeText(run.typed);
+            say("The commands are in the clipboard.");
+          }),
+      },
+      "Copy",
+    );
+    return element(
+      "details",
+      {},
+      element("summary", {}, "The same as a command line"),
+      element("pre", { tabIndex: 0 }, run.typed),
+      copy,
+    );
   }
 }
 
@@ -207,10 +270,28 @@ function titleOf(run) {
 function stateText(run) {
   if (run.state === "computing") {
     if (run.progress.stopping) return "stopping …";
-    return run.progress.share ? `computing, ${Math.round(100 * run.progress.share)} %` : "computing, getting ready";
+    return run.progress.share
+      ? `computing, ${Math.round(100 * run.progress.share)} %`
+      : "computing, getting ready";
   }
   if (run.state === "queued") return "waits in the queue";
-  return run.ended && run.started && run.state === "done" ? `done in ${duration(run.ended - run.started)}` : run.state;
+  return run.ended && run.started && run.state === "done"
+    ? `done in ${duration(run.ended - run.started)}`
+    : run.state;
+}
+
+// What of a run changes every second.
+function liveParts(run) {
+  const began = new Date(1000 * run.created).toLocaleString();
+  const parts = [
+    element("h2", {}, run.name || run.application),
+    element("p.hint", {}, `${run.application}, preset ${run.preset}, ${began}`),
+    element(`p.state.${run.state}`, {}, stateText(run)),
+  ];
+  if (run.message) parts.push(element(`p.${run.state === "failed" ? "wrong" : "hint"}`, {}, run.message));
+  if (run.state === "computing") parts.push(...progressOf(run));
+  if (run.losses.length > 1) parts.push(lossCurve(run.losses));
+  return parts;
 }
 
 function progressOf(run) {
@@ -235,8 +316,19 @@ function lossCurve(losses) {
     return `${x.toFixed(1)},${(height - ((value - low) / (high - low || 1)) * (height - 8) - 4).toFixed(1)}`;
   };
   const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "curve", role: "img" });
-  drawn.setAttribute("aria-label", `Loss from ${losses[0].toPrecision(3)} to ${losses.at(-1).toPrecision(3)}`);
+  drawn.setAttribute(
+    "aria-label",
+    `Loss from ${losses[0].toPrecision(3)} to ${losses.at(-1).toPrecision(3)}`,
+  );
   drawn.append(svg("polyline", { points: logs.map(place).join(" ") }));
-  return element("figure.loss", {}, drawn, element("figcaption", {},
-    `loss (logarithmic): ${losses[0].toPrecision(3)} → ${losses.at(-1).toPrecision(3)}`));
+  return element(
+    "figure.loss",
+    {},
+    drawn,
+    element(
+      "figcaption",
+      {},
+      `loss (logarithmic): ${losses[0].toPrecision(3)} → ${losses.at(-1).toPrecision(3)}`,
+    ),
+  );
 }

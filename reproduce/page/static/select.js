@@ -14,7 +14,8 @@ const TOOLS = [
   ["eraser", "Eraser", "wipe away what is selected"],
 ];
 const HINTS = {
-  click: "Click on the object, or click on a plain backdrop and invert. The tolerance changes the last click.",
+  click:
+    "Click on the object, or click on a plain backdrop and invert. The tolerance changes the last click.",
   box: "Drag a box that leaves some room around the object.",
   scissors: "Click along the object's edge. Click on the first point, or press Enter, to close.",
   lasso: "Draw around the object.",
@@ -58,12 +59,13 @@ export class Selecting {
     this.busy = this.busy.then(async () => {
       this.stage.element.classList.add("busy");
       const state = await attempt(() => post(`/api/selections/${this.state.id}`, operation));
+      if (state) {
+        this.last = operation.kind === "click" ? operation : null;
+        this.state = state;
+        await this.#show();
+        this.changed(state);
+      }
       this.stage.element.classList.remove("busy");
-      if (!state) return;
-      this.last = operation.kind === "click" ? operation : null;
-      this.state = state;
-      await this.#show();
-      this.changed(state);
     });
     return this.busy;
   }
@@ -152,7 +154,9 @@ export class Selecting {
     const shape = this.points;
     this.line.push(point);
     this.#drawShape();
-    const found = await attempt(() => post(`/api/pictures/${this.picture.id}/edges`, { points: this.#inside(ends) }));
+    const found = await attempt(() =>
+      post(`/api/pictures/${this.picture.id}/edges`, { points: this.#inside(ends) }),
+    );
     if (!found || shape !== this.points) return;
     const place = this.line.indexOf(point);
     this.line.splice(place, 1, ...found.points.slice(1, -1), point);
@@ -161,7 +165,10 @@ export class Selecting {
 
   #inside(points) {
     const { width, height } = this.picture;
-    return points.map(([x, y]) => [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)]);
+    return points.map(([x, y]) => [
+      Math.min(Math.max(x, 0), width - 1),
+      Math.min(Math.max(y, 0), height - 1),
+    ]);
   }
 
   #closeShape() {
@@ -227,21 +234,39 @@ export class Selecting {
     file.onchange = () => attempt(() => this.#load(file));
     const load = element("button", { onclick: () => file.click(), title: "white, or opaque, on the object" });
     load.append("Load a mask …");
-    const modes = [["replace", "New"], ["add", "Add"], ["subtract", "Subtract"]];
+    const modes = [
+      ["replace", "New"],
+      ["add", "Add"],
+      ["subtract", "Subtract"],
+    ];
     this.panel.append(
       choice("tool", "Tool", TOOLS, this.tool, (tool) => this.#take(tool)),
       this.hint,
       this.extra,
       choice("mode", "What is found", modes, this.mode, (mode) => (this.mode = mode)),
-      element("div.row", {}, this.undo, this.redo, operate("Clear", "", () => ({ kind: "clear" }))),
-      element("div.row", {},
+      element(
+        "div.row",
+        {},
+        this.undo,
+        this.redo,
+        operate("Clear", "", () => ({ kind: "clear" })),
+      ),
+      element(
+        "div.row",
+        {},
         operate("Invert", "", () => ({ kind: "invert" })),
-        operate("Fill holes", "", () => ({ kind: "fill-holes" })), load, file),
-      element("div.row", {},
+        operate("Fill holes", "", () => ({ kind: "fill-holes" })),
+        load,
+        file,
+      ),
+      element(
+        "div.row",
+        {},
         operate("Grow", "widen the edge", () => pixels(1)),
         operate("Shrink", "narrow the edge", () => pixels(-1)),
         operate("Feather", "soften the edge", () => ({ kind: "feather", pixels: Number(amount.value) })),
-        element("label.unit", {}, "by", amount, "px")),
+        element("label.unit", {}, "by", amount, "px"),
+      ),
       this.said,
     );
     this.#take(this.tool);
@@ -254,17 +279,21 @@ export class Selecting {
     this.extra.replaceChildren();
     if (tool === "click") {
       const format = (value) => `${Math.round(100 * value)} %`;
-      this.extra.append(slider("Tolerance", { min: 0, max: 0.5, step: 0.01, value: this.tolerance, format }, (value) => {
-        this.tolerance = value;
-        if (this.last) this.again({ ...this.last, tolerance: value });
-      }));
+      this.extra.append(
+        slider("Tolerance", { min: 0, max: 0.5, step: 0.01, value: this.tolerance, format }, (value) => {
+          this.tolerance = value;
+          if (this.last) this.again({ ...this.last, tolerance: value });
+        }),
+      );
     }
     if (tool === "brush" || tool === "eraser") {
       const most = Math.round(Math.min(1000, Math.max(this.picture.width, this.picture.height) / 8));
       const format = (value) => `${value} px`;
-      this.extra.append(slider("Radius", { min: 1, max: most, step: 1, value: this.radius, format }, (value) => {
-        this.radius = value;
-      }));
+      this.extra.append(
+        slider("Radius", { min: 1, max: most, step: 1, value: this.radius, format }, (value) => {
+          this.radius = value;
+        }),
+      );
     }
   }
 

@@ -23,8 +23,8 @@ export function settingsForm(form, state, changed) {
       changed(state);
       if (setting.name === "style_loss") draw();
     };
-    const field = (setting) => settingField(setting, state.values[setting.name], preset[setting.name],
-      (value) => set(setting, value));
+    const field = (setting) =>
+      settingField(setting, state.values[setting.name], preset[setting.name], (value) => set(setting, value));
     const groups = new Map();
     for (const setting of usable.filter(({ first }) => !first)) {
       groups.set(setting.group, [...(groups.get(setting.group) || []), setting]);
@@ -36,15 +36,24 @@ export function settingsForm(form, state, changed) {
     shown.replaceChildren(
       choice("preset", "Preset", options, state.preset, (name) => {
         state.preset = name;
-        state.values = keepUsable(state.values, form, state.values.style_loss ?? form.presets[name].style_loss);
+        state.values = keepUsable(
+          state.values,
+          form,
+          state.values.style_loss ?? form.presets[name].style_loss,
+        );
         changed(state);
         draw();
       }),
       element("p.hint", {}, `${state.preset}: ${PRESETS[state.preset]}.`),
       ...first.map(field),
-      element("details.more", { open: isOpen }, element("summary", {}, "More settings"),
+      element(
+        "details.more",
+        { open: isOpen },
+        element("summary", {}, "More settings"),
         ...[...groups].map(([group, settings]) =>
-          element("fieldset", {}, element("legend", {}, group), ...settings.map(field)))),
+          element("fieldset", {}, element("legend", {}, group), ...settings.map(field)),
+        ),
+      ),
     );
   };
   draw();
@@ -60,7 +69,7 @@ export function keepUsable(values, form, loss) {
 
 function settingField(setting, value, preset, set) {
   const { name, kind, help, choices } = setting;
-  const label = name.replaceAll("_", " ");
+  const label = name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
   const now = value ?? preset;
   if (name === "strength" || name === "scale") {
     const [min, step] = name === "scale" ? [0.1, 0.05] : [0, 0.05];
@@ -87,7 +96,13 @@ function settingField(setting, value, preset, set) {
     input.value = value === undefined ? "" : text(value);
     input.onchange = () => set(parsed(input.value, kind));
   }
-  return element("label.field", { title: help }, element("span", {}, label), input, element("small", {}, help));
+  return element(
+    "label.field",
+    { title: help },
+    element("span", {}, label),
+    input,
+    element("small", {}, help),
+  );
 }
 
 // undefined where nothing was typed: the preset's value.
@@ -95,7 +110,10 @@ function parsed(text, kind) {
   if (text.trim() === "") return undefined;
   if (kind === "int" || kind === "float") return Number(text);
   if (kind !== "tuple") return text;
-  const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
+  const parts = text
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
   return parts.every((part) => !Number.isNaN(Number(part))) ? parts.map(Number) : parts;
 }
 

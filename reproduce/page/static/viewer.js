@@ -2,7 +2,13 @@
 
 import { choice, element } from "./dom.js";
 
-const ZOOMS = [["fit", "Fit"], ["1", "1:1"], ["2", "2×"], ["4", "4×"], ["8", "8×"]];
+const ZOOMS = [
+  ["fit", "Fit"],
+  ["1", "1:1"],
+  ["2", "2×"],
+  ["4", "4×"],
+  ["8", "8×"],
+];
 
 export class Viewer {
   constructor() {
@@ -46,7 +52,12 @@ export class Viewer {
     };
     const images = await Promise.all([load(after, "after"), ...(before ? [load(before, "before")] : [])]);
     const canvas = element("div.canvas", {}, ...images);
-    const pane = element("figure.pane", {}, element("div.scroll", {}, canvas), element("figcaption", {}, title));
+    const pane = element(
+      "figure.pane",
+      {},
+      element("div.scroll", {}, canvas),
+      element("figcaption", {}, title),
+    );
     if (before) {
       const line = element("div.split");
       const input = element("input.split", { type: "range", min: 0, max: 1, step: 0.002, value: this.share });
@@ -93,18 +104,22 @@ export class Viewer {
   }
 
   #drawZooms() {
-    this.zooms.replaceChildren(choice("zoom", "Zoom", ZOOMS, this.zoom, (zoom) => {
-      const first = this.panes.querySelector(".scroll");
-      const middle = first && [
-        (first.scrollLeft + first.clientWidth / 2) / first.scrollWidth,
-        (first.scrollTop + first.clientHeight / 2) / first.scrollHeight,
-      ];
-      this.zoom = zoom;
-      this.#size();
-      if (first) {
-        first.scrollTo(middle[0] * first.scrollWidth - first.clientWidth / 2,
-          middle[1] * first.scrollHeight - first.clientHeight / 2);
-      }
-    }));
+    this.zooms.replaceChildren(
+      choice("zoom", "Zoom", ZOOMS, this.zoom, (zoom) => {
+        const first = this.panes.querySelector(".scroll");
+        const middle = first && [
+          (first.scrollLeft + first.clientWidth / 2) / first.scrollWidth,
+          (first.scrollTop + first.clientHeight / 2) / first.scrollHeight,
+        ];
+        this.zoom = zoom;
+        this.#size();
+        if (first) {
+          first.scrollTo(
+            middle[0] * first.scrollWidth - first.clientWidth / 2,
+            middle[1] * first.scrollHeight - first.clientHeight / 2,
+          );
+        }
+      }),
+    );
   }
 }

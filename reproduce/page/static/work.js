@@ -25,7 +25,11 @@ export const WAYS = {
     steps: ["Pictures", "Region", "Run"],
     slots: [
       { name: "image", label: "The picture" },
-      { name: "style", label: "The painting whose style the part takes", several: "another style, for another part" },
+      {
+        name: "style",
+        label: "The painting whose style the part takes",
+        several: "another style, for another part",
+      },
       { name: "background_style", label: "A style for the rest", optional: true },
     ],
     demo: { image: ["telephone.jpg"], style: ["night.jpg"] },
@@ -41,8 +45,16 @@ export const WAYS = {
     demo: { content: ["telephone.jpg"], style: ["river.jpg"] },
   },
 };
-const DEMO_BACKDROP = [[5, 5], [160, 256]]; // the latter between the ropes of the balloon
-const DEMO_CORNERS = [[47, 221], [474, 155], [555, 317], [53, 411]];
+const DEMO_BACKDROP = [
+  [5, 5],
+  [160, 256],
+]; // the latter between the ropes of the balloon
+const DEMO_CORNERS = [
+  [47, 221],
+  [474, 155],
+  [555, 317],
+  [53, 411],
+];
 
 export class Work {
   // way: a key of WAYS; forms: of the applications; started: told of the run that was queued.
@@ -77,7 +89,15 @@ export class Work {
   // State: what survives a reload of the page, in this tab of the browser.
 
   #remembered() {
-    const empty = { step: 0, pictures: {}, selections: {}, part: 0, place: null, corners: null, region: "corners" };
+    const empty = {
+      step: 0,
+      pictures: {},
+      selections: {},
+      part: 0,
+      place: null,
+      corners: null,
+      region: "corners",
+    };
     const settings = { preset: "refined", values: {} };
     try {
       return { ...empty, settings, ...JSON.parse(sessionStorage.getItem(this.way)) };
@@ -93,7 +113,11 @@ export class Work {
   }
 
   async #forgetWhatIsGone() {
-    const there = (path) => get(path).then(() => true, () => false);
+    const there = (path) =>
+      get(path).then(
+        () => true,
+        () => false,
+      );
     for (const [slot, pictures] of Object.entries(this.state.pictures)) {
       const kept = await Promise.all(pictures.map(({ id }) => there(`/api/pictures/${id}`)));
       this.state.pictures[slot] = pictures.filter((_, number) => kept[number]);
@@ -147,7 +171,9 @@ export class Work {
       if (region === "corners") inputs.corners = corners;
       else {
         inputs.mask = mask(0);
-        inputs.also = this.#in("style").slice(1).map((_, number) => [picture("style", number + 1), mask(number + 1)]);
+        inputs.also = this.#in("style")
+          .slice(1)
+          .map((_, number) => [picture("style", number + 1), mask(number + 1)]);
       }
       if (this.#in("background_style").length) inputs.background_style = picture("background_style");
     } else {
@@ -162,7 +188,8 @@ export class Work {
       }
     }
     const names = this.about.slots.flatMap(({ name }) => this.#in(name).map((entry) => bare(entry.name)));
-    const name = this.way === "harmonise" ? `${names[1]} in ${names[0]}` : `${names[0]} as ${names.slice(1).join(", ")}`;
+    const name =
+      this.way === "harmonise" ? `${names[1]} in ${names[0]}` : `${names[0]} as ${names.slice(1).join(", ")}`;
     return { application, preset: settings.preset, settings: settings.values, inputs, name };
   }
 
@@ -197,16 +224,19 @@ export class Work {
   #drawSteps() {
     if (!this.steps) return;
     const { step } = this.state;
-    this.steps.replaceChildren(...this.about.steps.map((title, number) => {
-      const disabled = number !== step && !this.#reachable(number);
-      const button = element("button", { disabled, onclick: () => this.#go(number) }, title);
-      if (number === step) button.setAttribute("aria-current", "step");
-      return element("li", {}, button);
-    }));
+    this.steps.replaceChildren(
+      ...this.about.steps.map((title, number) => {
+        const disabled = number !== step && !this.#reachable(number);
+        const button = element("button", { disabled, onclick: () => this.#go(number) }, title);
+        if (number === step) button.setAttribute("aria-current", "step");
+        return element("li", {}, button);
+      }),
+    );
     const isLast = step === this.about.steps.length - 1;
     this.next.hidden = isLast;
     this.next.disabled = isLast || !this.#reachable(step + 1);
-    if (this.about.steps[step] === "Details") this.next.textContent = this.#isSelected() ? "Next" : "Next: keep nothing";
+    if (this.about.steps[step] === "Details")
+      this.next.textContent = this.#isSelected() ? "Next" : "Next: keep nothing";
   }
 
   #go(step) {
@@ -215,12 +245,20 @@ export class Work {
   }
 
   #picturesView() {
-    const demo = element("button.main", { onclick: () => attempt(() => this.#tryIt()) }, "Try it with pictures of ours");
+    const demo = element(
+      "button.main",
+      { onclick: () => attempt(() => this.#tryIt()) },
+      "Try it with pictures of ours",
+    );
     const panel = [
       element("h2", {}, this.about.title),
       element("p", {}, this.about.about),
-      element("p.hint", {}, "Drop files on the fields, choose them, or paste from the clipboard. ",
-        "PNG, JPEG, TIFF, WebP and others; they stay on this machine."),
+      element(
+        "p.hint",
+        {},
+        "Drop files on the fields, choose them, or paste from the clipboard. ",
+        "PNG, JPEG, TIFF, WebP and others; they stay on this machine.",
+      ),
     ];
     if (!Object.values(this.state.pictures).some((pictures) => pictures.length)) panel.push(demo);
     const stage = element("div.slots", {}, ...this.about.slots.map((slot) => this.#slot(slot)));
@@ -244,18 +282,31 @@ export class Work {
         this.#remember();
       };
       const isBlended = this.way === "paint" && slot.several && pictures.length > 1;
-      return element("figure", {},
+      return element(
+        "figure",
+        {},
         element("img", { src: `/api/pictures/${picture.id}/shown.jpg`, alt: picture.name }),
-        element("figcaption", {},
+        element(
+          "figcaption",
+          {},
           element("span", { title: picture.name }, `${picture.name}`),
           element("small", {}, `${picture.width} × ${picture.height}`),
-          isBlended && element("label.unit", { title: "how much of it, beside the others" }, "counts", weight),
-          element("button.quiet", { onclick: remove, ariaLabel: `Remove ${picture.name}` }, "Remove")));
+          isBlended &&
+            element("label.unit", { title: "how much of it, beside the others" }, "counts", weight),
+          element("button.quiet", { onclick: remove, ariaLabel: `Remove ${picture.name}` }, "Remove"),
+        ),
+      );
     });
     const asks = !pictures.length ? slot.label : slot.several;
-    const drop = asks && element("label.drop", {}, input,
-      element("strong", {}, asks + (slot.optional && !pictures.length ? " (if wanted)" : "")),
-      element("span", {}, "Drop a file here, or choose one"));
+    const drop =
+      asks &&
+      element(
+        "label.drop",
+        {},
+        input,
+        element("strong", {}, asks + (slot.optional && !pictures.length ? " (if wanted)" : "")),
+        element("span", {}, "Drop a file here, or choose one"),
+      );
     if (pictures.length && drop) drop.classList.add("small");
     const shown = element("div.slot", {}, ...cards, drop || null);
     shown.ondragover = (event) => {
@@ -285,7 +336,8 @@ export class Work {
 
   // What was selected or placed in another picture is no longer of use.
   #changedPictures(slot, number) {
-    if (slot === this.#main) Object.assign(this.state, { selections: {}, corners: null, place: null, part: 0 });
+    if (slot === this.#main)
+      Object.assign(this.state, { selections: {}, corners: null, place: null, part: 0 });
     if (slot === "style" && this.way === "restyle" && number < Object.keys(this.state.selections).length) {
       this.state.selections = {};
       this.state.part = 0;
@@ -298,16 +350,23 @@ export class Work {
   async #tryIt() {
     this.place.classList.add("busy");
     for (const [slot, names] of Object.entries(this.about.demo)) {
-      this.state.pictures[slot] = await Promise.all(names.map(async (name) => {
-        const response = await fetch(`static/demo/${name}`);
-        return upload(new File([await response.blob()], name));
-      }));
+      this.state.pictures[slot] = await Promise.all(
+        names.map(async (name) => {
+          const response = await fetch(`static/demo/${name}`);
+          return upload(new File([await response.blob()], name));
+        }),
+      );
     }
     this.place.classList.remove("busy");
     if (this.way === "restyle") this.state.corners = DEMO_CORNERS;
     if (this.way === "harmonise") {
       const { id } = await post("/api/selections", { picture: this.#in("object")[0].id });
-      await post(`/api/selections/${id}`, { kind: "click", mode: "replace", points: DEMO_BACKDROP, tolerance: 0.1 });
+      await post(`/api/selections/${id}`, {
+        kind: "click",
+        mode: "replace",
+        points: DEMO_BACKDROP,
+        tolerance: 0.1,
+      });
       this.state.selections[0] = await post(`/api/selections/${id}`, { kind: "invert" });
       this.state.place = { at: [440, 190], scale: 0.9, rotate: 0, mirror: false };
       say("The balloon is selected already: Place it, or go back to Select.");
@@ -349,23 +408,33 @@ export class Work {
 
   #regionView() {
     const { region, part } = this.state;
-    const options = [["corners", "Four corners"], ["shape", "Any shape"]];
-    const head = [choice("region", "The part", options, region, (value) => {
-      this.#remember({ region: value });
-      this.#draw();
-    })];
+    const options = [
+      ["corners", "Four corners"],
+      ["shape", "Any shape"],
+    ];
+    const head = [
+      choice("region", "The part", options, region, (value) => {
+        this.#remember({ region: value });
+        this.#draw();
+      }),
+    ];
     if (region === "corners") {
-      if (this.#in("style").length > 1) head.push(element("p.hint", {}, "Four corners take the first style alone."));
-      const view = new Corners(this.#in("image")[0], this.state.corners, (corners) => this.#remember({ corners }));
+      if (this.#in("style").length > 1)
+        head.push(element("p.hint", {}, "Four corners take the first style alone."));
+      const view = new Corners(this.#in("image")[0], this.state.corners, (corners) =>
+        this.#remember({ corners }),
+      );
       return { stage: view.stage, panel: [...head, view.panel], close: () => view.close() };
     }
     const styles = this.#in("style");
     if (styles.length > 1) {
       const parts = styles.map(({ name }, number) => [number, bare(name)]);
-      head.push(choice("part", "The part that takes the style of", parts, part, (number) => {
-        this.#remember({ part: number });
-        this.#draw();
-      }));
+      head.push(
+        choice("part", "The part that takes the style of", parts, part, (number) => {
+          this.#remember({ part: number });
+          this.#draw();
+        }),
+      );
     }
     return this.#selectView(part, head);
   }
@@ -374,7 +443,11 @@ export class Work {
     const asked = this.#asked;
     const form = this.forms[asked.application];
     const { settings } = this.state;
-    settings.values = keepUsable(settings.values, form, settings.values.style_loss ?? form.presets[settings.preset].style_loss);
+    settings.values = keepUsable(
+      settings.values,
+      form,
+      settings.values.style_loss ?? form.presets[settings.preset].style_loss,
+    );
     const planned = element("p.plan", { role: "status" }, "What it will take is being worked out …");
     const { run } = this;
     const changed = (next) => {
@@ -392,7 +465,11 @@ export class Work {
       const { id, step } = this.state.selections[0];
       stage.showOver(`/api/selections/${id}/${step}/shown.png`);
     }
-    const panel = [settingsForm(form, settings, changed), planned];
+    run.parentElement.before(planned); // in sight, however long the form is
+    const panel = [settingsForm(form, settings, changed)];
+    if (asked.application === "keep-details" && this.#in("style").length > 1) {
+      panel.unshift(element("p.hint", {}, "Where details are kept, only the first style is used."));
+    }
     return { stage, panel };
   }
 
@@ -407,7 +484,8 @@ export class Work {
     const { memory, available, seconds, working } = expected;
     const time = seconds === null ? "time: being measured …" : `about ${duration(seconds + 10)}`;
     const short = available !== null && memory > available;
-    planned.textContent = `Works at ${working[0]} × ${working[1]} pixels: ${time}, ${(memory / 1e9).toFixed(1)} GB of memory` +
+    planned.textContent =
+      `Works at ${working[0]} × ${working[1]} pixels: ${time}, ${(memory / 1e9).toFixed(1)} GB of memory` +
       (short ? `; only ${(available / 1e9).toFixed(1)} GB are free now.` : ".");
     planned.classList.toggle("wrong", short);
     if (seconds === null && planned.isConnected) {
