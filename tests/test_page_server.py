@@ -286,7 +286,9 @@ def test_a_transparent_picture_is_selected_already(shared, tmp_path):
 def test_the_balloon_to_try_it_with_is_told_from_its_backdrop(shared):
     """As the page does it: the backdrop around it, and that between its ropes."""
     address, _ = begun(shared, server.STATIC / "demo/balloon.jpg")
-    backdrop = json.loads(re.search(r"DEMO_BACKDROP = (.*?);", (server.STATIC / "work.js").read_text())[1])
+    constant = (server.STATIC / "work.js").read_text().split("DEMO_BACKDROP = ")[1].split(";")[0]
+    backdrop = [list(map(int, point)) for point in re.findall(r"\[(\d+), (\d+)\]", constant)]
+    assert len(backdrop) == 2
     shared.post(address, json={"kind": "click", "mode": "replace", "points": backdrop, "tolerance": 0.1})
     state = shared.post(address, json={"kind": "invert"}).json()
     mask = mask_at(shared, address, state)
