@@ -29,6 +29,10 @@ class Matching(StyleLoss, ABC):
     def halo(self) -> int:
         return self.patch_size // 2
 
+    @property
+    def queried(self) -> tuple[str, ...]:
+        return self.style_layers
+
     def pieces(self, iterations: int) -> list[int]:
         each = self.rematch_every or iterations
         return [min(each, iterations - done) for done in range(0, iterations, each)] if iterations else [0]
@@ -54,4 +58,4 @@ class Matched(Matching):
     def _term(self, layer: str, matches: list[Matches], sources: Sources) -> Term:
         mask, vectors = sources.mask(layer), np.concatenate([found.vectors[:, 0, 0] for found in matches])
         target = gram_matrix(as_tensor(vectors), as_tensor(mask[mask > 0]), sources.normalization)
-        return gram_term(layer, ops.convert_to_numpy(target), mask, sources.normalization)
+        return gram_term(layer, ops.convert_to_numpy(target), sources.masks[layer], sources.normalization)
