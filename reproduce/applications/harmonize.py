@@ -9,6 +9,7 @@ from ..images.regions import blend
 from ..network.features import VGG19
 from ..presets import PAPER
 from ..settings import Settings, change
+from ..solving.memory import HARMONIZING_BYTES
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, silent, solve
 from ..stopping import Stop
@@ -26,6 +27,7 @@ def harmonize(
     network: VGG19 | None = None,
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
+    memory: float | None = None,
 ) -> Result:
     """Make an object pasted into a painting look painted; the painting itself stays as it is (paper 3.3).
 
@@ -37,6 +39,8 @@ def harmonize(
         network: None for VGG-19 with the weights of `find_weights`.
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
+        memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
+            the network in tiles, with the same result.
 
     Returns:
         The result, of the inputs' size: outside the feathered mask the background bit for bit.
@@ -75,8 +79,8 @@ def harmonize(
 
     inputs = {"background": background, "composite": composite, "mask": mask}
     notices = (_freedom(float((loose > 0).mean())), *([GREY] if grey else []))
-    task = Task("harmonize", inputs, content, (Style(painting, loose),), loose, finish, notices)
-    return solve(task, settings, network, stop, on_progress)
+    task = Task("harmonize", inputs, content, (Style(painting, loose),), loose, finish, notices, HARMONIZING_BYTES)
+    return solve(task, settings, network, stop, on_progress, memory)
 
 
 def _freedom(share: float) -> str:

@@ -1,6 +1,7 @@
 """keep-details: paint a whole image, but for an object whose details are to stay (paper 3.3, the whole pipeline)."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ def keep_details(
     network: VGG19 | None = None,
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
+    memory: float | None = None,
 ) -> Result:
     """Paint an image, crop an object out of the original, paste it back, and make it look painted (paper 3.3).
 
@@ -44,6 +46,8 @@ def keep_details(
         network: None for VGG-19 with the weights of `find_weights`.
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
+        memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
+            the network in tiles, with the same result.
 
     Returns:
         The result; its `steps` are the painted image, "stylized", that with the object, "pasted", and the "mask".
@@ -57,8 +61,9 @@ def keep_details(
     check_working_sizes({"content": content.shape}, fit_scales(settings, content.shape))
     inputs = {"content": array_sha256(content), "style": array_sha256(style), "mask": array_sha256(mask)}
     network, stop, of_base = network or VGG19(find_weights()), Stop() if stop is None else stop, None
+    how: dict[str, Any] = {"network": network, "stop": stop, "on_progress": on_progress, "memory": memory}
     if stylized is None:
-        painted = stylize(content, style, base, network=network, stop=stop, on_progress=on_progress)
+        painted = stylize(content, style, base, **how)
         stylized, of_base = painted.image, painted.report
         if of_base.interrupted:
             return Result(stylized, replace(of_base, application="keep-details", inputs=inputs), {"stylized": stylized})
@@ -69,7 +74,9 @@ def keep_details(
     steps = {"stylized": stylized, "pasted": blend(content, stylized, mask), "mask": mask}
     whole = change(settings, strength=1.0)
     try:
-        kept = harmonize(stylized, steps["pasted"], mask, whole, network=network, stop=stop, on_progress=on_progress)
+        kept = harmonize(
+            stylized, steps["pasted"], mask, whole, network=network, stop=stop, on_progress=on_progress, memory=memory
+        )
     except Stopped:
         if of_base is None:
             raise

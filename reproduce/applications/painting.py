@@ -26,6 +26,7 @@ def paint(
     network: VGG19 | None,
     stop: Stop | None,
     on_progress: OnProgress,
+    memory: float | None,
 ) -> Result:
     """Paint the content image, of any size, where it counts.
 
@@ -56,4 +57,4 @@ def paint(
 
     framed_styles = tuple(map(framed_style, styles))
     task = Task(application, inputs, framed, framed_styles, masks[id(counts)], painted, (GREY,) if grey else ())
-    return solve(task, settings, network, stop, on_progress)
+    return solve(task, settings, network, stop, on_progress, memory)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ def restyle_region(
     network: VGG19 | None = None,
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
+    memory: float | None = None,
 ) -> Result:
     """Paint a part of an image in another style: a quadrilateral, such as a screen (paper 4.2.1), or any shape.
 
@@ -53,6 +55,8 @@ def restyle_region(
         network: None for VGG-19 with the weights of `find_weights`.
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
+        memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
+            the network in tiles, with the same result.
 
     Raises:
         InputError: an input is not an image, or the corners are none (see `order_corners`); a mask is none, is empty
@@ -64,7 +68,7 @@ def restyle_region(
     expect(corners is None or not also, "other styles beside a mask, not beside corners", f"{len(also)} of them")
     if mask is not None:
         pairs = [(style, mask), *also]
-        return _restyle_shapes(image, pairs, background_style, settings, network, stop, on_progress)
+        return _restyle_shapes(image, pairs, background_style, settings, network, stop, on_progress, memory)
     assert corners is not None
     ordered = order_corners(corners, image.shape[:2])
     region = check_image(straighten(image, ordered), "the straightened region")
@@ -73,9 +77,10 @@ def restyle_region(
         style_shape(background_style.shape, image.shape, settings)
     alpha = feather(quadrilateral_mask(ordered, image.shape[:2]), settings.mask.feather)
     network, stop = network or VGG19(find_weights()), Stop() if stop is None else stop
+    how: dict[str, Any] = {"network": network, "stop": stop, "memory": memory}
 
     shown = _showing(on_progress, lambda painted: put_back(painted, image, ordered, alpha))
-    restyled = stylize(region, style, settings, network=network, stop=stop, on_progress=shown)
+    restyled = stylize(region, style, settings, on_progress=shown, **how)
     of_region = restyled.report
     report = replace(
         of_region,
@@ -88,7 +93,9 @@ def restyle_region(
     if background_style is not None and not report.interrupted:
         shown = _showing(on_progress, lambda painted: put_back(restyled.image, painted, ordered, alpha))
         try:
-            painted = stylize(image, background_style, settings, network=network, stop=stop, on_progress=shown)
+            painted = stylize(
+                image, background_style, settings, network=network, stop=stop, on_progress=shown, memory=memory
+            )
         except Stopped:  # before there was anything of the background: the region is kept
             report = replace(report, interrupted=True, stop_reason=STOPPED_BY_USER)
         else:
@@ -110,6 +117,7 @@ def _restyle_shapes(
     network: VGG19 | None,
     stop: Stop | None,
     on_progress: OnProgress,
+    memory: float | None,
 ) -> Result:
     """Paint where masks are, in one optimisation; with a style for the rest, the whole image."""
     inputs, paintings, masks = {"image": image}, [], []
@@ -132,7 +140,7 @@ def _restyle_shapes(
         return weaken(blend(result, image, painted), image, settings.polish.strength)
 
     styles = [Style(*pair) for pair in zip(paintings, masks) if pair[1].any()]
-    return paint("restyle-region", inputs, image, styles, painted, finish, settings, network, stop, on_progress)
+    return paint("restyle-region", inputs, image, styles, painted, finish, settings, network, stop, on_progress, memory)
 
 
 def shares(masks: Sequence[np.ndarray]) -> list[np.ndarray]:

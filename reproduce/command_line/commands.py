@@ -22,6 +22,7 @@ from ..images.selection import combine, highlight, select, select_in_box, select
 from ..network.backend import limit_gpu_memory, matrix_product_speed
 from ..network.features import VGG19
 from ..network.weights import find_weights
+from ..solving.memory import memory_limit
 from ..solving.plan import seconds_per_evaluation
 from ..solving.report import check_report_path, write_result
 from ..solving.run import Progress
@@ -88,7 +89,9 @@ def run_application(options: argparse.Namespace) -> int:
     network = options.network or _found_network(options, show)
     with stop_on_signals() as stop:
         try:
-            result = application.run(**values, settings=settings, network=network, stop=stop, on_progress=show)
+            result = application.run(
+                **values, settings=settings, network=network, stop=stop, on_progress=show, memory=options.memory
+            )
         except Stopped:
             return stopped(stop.exit_code)
         finally:
@@ -281,22 +284,19 @@ def run_plan(options: argparse.Namespace) -> int:
         expect(size == mask.shape, f"a mask of {size_text(size)}", f"one of {size_text(mask.shape)}")
     expect(size is not None, "--size WxH, or --mask FILE", "neither")
     changes = {} if options.scale is None else {"scale": options.scale}
-    estimates = {
-        name: application.estimate(
-            size,
-            objects,
-            application.preset(options.preset, **changes),
-            mask,
-            application.base_preset(options.preset, **changes),
-        )
-        for name, application in APPLICATIONS.items()
-    }
-    speed = matrix_product_speed()
-    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}")
-    for name, expected in estimates.items():
+    limit, speed = memory_limit(options.memory), matrix_product_speed()
+    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}{'tiles':>7}")
+    for name, application in APPLICATIONS.items():
+        settings = application.preset(options.preset, **changes)
+        base = application.base_preset(options.preset, **changes)
+        try:
+            expected = application.estimate(size, objects, settings, mask, base, limit)
+        except InputError as error:
+            print(f"{name:16}{error}")
+            continue
         seconds = seconds_per_evaluation(expected.flops, speed)
         print(f"{name:16}{size_text(expected.working_shape):>14}{expected.memory_bytes / 1e9:>11.2f} GB"
-              f"{seconds:>13.2f} s{expected.seconds(speed) / 60:>6.1f} min")  # fmt: skip
+              f"{seconds:>13.2f} s{expected.seconds(speed) / 60:>6.1f} min{expected.tiles:>7}")  # fmt: skip
     return 0
 
 

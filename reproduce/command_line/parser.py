@@ -82,7 +82,17 @@ def make_parser() -> argparse.ArgumentParser:
     objects.add_argument("--mask", metavar="FILE", help="in place of that, the mask of the objects")
     command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
     command.add_argument("--scale", metavar="S", type=float, help="in place of the preset's")
+    _add_memory(command)
     return parser
+
+
+def _add_memory(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--memory",
+        metavar="GB",
+        type=float,
+        help="hold no more, with large images in tiles (default: what is free, less a tenth)",
+    )
 
 
 def _add_application(commands: Any, application: Application) -> None:
@@ -106,6 +116,7 @@ def _add_application(commands: Any, application: Application) -> None:
     command.add_argument(
         "--gpu-memory", metavar="GB", type=float, default=6.0, help="take no more of a GPU (default: 6)"
     )
+    _add_memory(command)
     command.add_argument("--quiet", action="store_true", help="no progress, no notices")
     _add_settings(command, application)
 

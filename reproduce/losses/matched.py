@@ -7,6 +7,7 @@ import numpy as np
 
 from ..matching.correspondence import match
 from ..matching.patches import Matches
+from ..network.architecture import channels, stride
 from ..network.backend import as_tensor, ops
 from ..options import NOT_NEGATIVE, ODD, Rule, option
 from .gram import gram_matrix, gram_term
@@ -32,6 +33,11 @@ class Matching(StyleLoss, ABC):
     @property
     def queried(self) -> tuple[str, ...]:
         return self.style_layers
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Queries and their matches."""
+        return sum(2 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.queried)
 
     def pieces(self, iterations: int) -> list[int]:
         each = self.rematch_every or iterations

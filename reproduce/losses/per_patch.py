@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..matching.patches import Matches
+from ..network.architecture import stride
 from ..network.backend import Tensor, as_tensor, ops
 from .matched import Matching
 from .normalization import FAINTEST_TARGET, NORMALIZATIONS, Normalization, normalized, sum_of
@@ -14,6 +15,12 @@ from .terms import Cut, Sources, Term, at, flat
 @dataclass(frozen=True)
 class PerPatch(Matching):
     """A Gram matrix for each patch under the mask against its match's (equation 4)."""
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Of each patch the match, what it is multiplied by, and the places."""
+        size = self.patch_size**2
+        return super().bytes_per_pixel * size + sum(8 * size / stride(layer) ** 2 for layer in self.style_layers)
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         matches = self.matches(sources, self.style_layers, keep_patches=True)

@@ -14,6 +14,7 @@ from .normalization import normalized, sum_of
 from .terms import Sources, Term, at
 
 SORTED_NUMBERS = 1 << 20  # projections of one layer that an evaluation sorts, about 50 ms
+FEWEST = 32  # directions, however many features there are
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Sliced(Matching):
     @property
     def queried(self) -> tuple[str, ...]:
         return (self.deepest,)
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Projections, those of the target, sorted ones, their differences, in float64 too, and the slopes."""
+        return super().bytes_per_pixel + sum(8 * 4 * FEWEST / stride(layer) ** 2 for layer in self.style_layers)
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         return self.distances(self.matches(sources, (self.deepest,))[self.deepest], sources)
@@ -68,7 +74,7 @@ def _carried(found: list[Matches], deepest: str, layer: str, sources: Sources) -
 def _term(layer: str, cells: np.ndarray, masks: list[np.ndarray], target: np.ndarray, seed: int) -> Term:
     """Sliced distance of the features at `cells`, counted over all masks, to the target features (n, C)."""
     depth = target.shape[1]
-    number = int(np.clip(SORTED_NUMBERS // len(cells), 32, 128))
+    number = int(np.clip(SORTED_NUMBERS // len(cells), FEWEST, 128))
     random = np.random.default_rng(seed).standard_normal((depth, number))
     directions = as_tensor(random / np.linalg.norm(random, axis=0))
     projected = ops.convert_to_numpy(ops.sort(projections(as_tensor(target), directions), axis=-1))

@@ -150,6 +150,11 @@ class StyleLoss(Options, ABC):
         """Layers at which the terms need to know of the query."""
         return ()
 
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Held for each pixel that is optimised, beside the features: targets, and what all of them are sorted in."""
+        return 0.0
+
     @abstractmethod
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         """Layer -> its term, without weight."""

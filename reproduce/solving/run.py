@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,12 @@ import numpy as np
 from ..files import array_sha256
 from ..images.arrays import resize, scaled_shape
 from ..images.polish import recolor
+from ..network.active import independent_parts
 from ..network.features import VGG19, Extractor, blank_image
 from ..network.weights import find_weights
-from ..settings import Settings
+from ..settings import Settings, change
 from ..stopping import Stop, Stopped
+from .memory import PAINTING_BYTES, Fit, fit, memory_limit
 from .objective import Objective, Problem, Style
 from .optimize import STOPPED_BY_USER, Outcome, minimize
 from .report import Report, commit, peak_memory, reset_peak_memory, versions
@@ -92,6 +94,7 @@ class Task:
         mask: (H, W), how much each pixel counts in the content loss; where it is above 0, pixels are free.
         finish: makes the result of the enlarged working image (H, W, 3); it may have another size.
         notices: what the user should know before the work, a sentence each.
+        bytes_per_pixel: of the full-size images and masks that are held for each pixel of them.
     """
 
     application: str
@@ -101,17 +104,32 @@ class Task:
     mask: np.ndarray
     finish: Callable[[np.ndarray], np.ndarray]
     notices: tuple[str, ...] = ()
+    bytes_per_pixel: float = PAINTING_BYTES
 
 
-def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | None, on_progress: OnProgress) -> Result:
+def solve(
+    task: Task,
+    settings: Settings,
+    network: VGG19 | None,
+    stop: Stop | None,
+    on_progress: OnProgress,
+    memory: float | None = None,
+) -> Result:
     """Optimise in stages; if stopped, what the last finished evaluation has reached is the result.
 
+    Args:
+        memory: gigabytes that the process may hold; None: what is free, less a reserve.
+
     Raises:
+        InputError: it cannot be done within that memory.
         Stopped: it was stopped before the first evaluation.
     """
     reset_peak_memory()
     began, network = time.perf_counter(), network or VGG19(find_weights())
     stop = Stop() if stop is None else stop  # one that is not set is false
+    fitting = _fit(task, settings, memory)
+    task = replace(task, notices=task.notices + _notices(fitting, settings))
+    settings = change(settings, history=fitting.history)  # so the report says what was done
     for notice in task.notices:
         on_progress(Progress("starting", 0.0, 1.0, notice=notice))
     extractor = network.extractor(settings.layers, settings.network.pooling)
@@ -125,7 +143,7 @@ def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | No
         else:
             problem = _matched_again(problem, reached)
         try:
-            reached, outcome = _optimize(problem, stage, task, settings, extractor, stop, on_progress)
+            reached, outcome = _optimize(problem, stage, task, settings, extractor, stop, on_progress, fitting.at_once)
         except Stopped:  # before this stage's first evaluation: what the last one reached is kept
             if not outcomes:
                 raise
@@ -138,6 +156,27 @@ def solve(task: Task, settings: Settings, network: VGG19 | None, stop: Stop | No
     result = task.finish(resize(reached, full))
     size = {"input": list(result.shape[1::-1]), "working": list(reached.shape[1::-1])}
     return Result(result, _report(task, settings, network, size, outcomes, began))
+
+
+def _fit(task: Task, settings: Settings, memory: float | None) -> Fit:
+    """How the last stage, which is the largest, stays within a limit of memory."""
+    full = task.content.shape[:2]
+    shape = scaled_shape(full, stages(settings)[-1].scale)
+    free = resize(task.mask, shape) > 0
+    if not free.any():  # which the objective refuses
+        return Fit(0.0, None, settings.solver.history, 1)
+    parts = independent_parts(free, settings.layers, settings.style.halo)
+    return fit(memory_limit(memory), task.bytes_per_pixel * full[0] * full[1], parts, shape, settings)
+
+
+def _notices(fitting: Fit, settings: Settings) -> tuple[str, ...]:
+    """What is done otherwise than without a limit of memory."""
+    if fitting.at_once is None:
+        return ()
+    said = [f"for memory, the image goes through the network in {fitting.tiles} tiles"]
+    if fitting.history != settings.solver.history:
+        said.append(f"for memory, L-BFGS remembers {fitting.history} gradients, not {settings.solver.history}")
+    return tuple(said)
 
 
 def _problem(task: Task, settings: Settings, shape: Shape, scale: float, reached: np.ndarray | None) -> Problem:
@@ -180,6 +219,7 @@ def _optimize(
     extractor: Extractor,
     stop: Stop,
     on_progress: OnProgress,
+    at_once: float | None,
 ) -> tuple[np.ndarray, Outcome]:
     """The working image that a stage reaches, and how its optimisation went."""
 
@@ -193,7 +233,7 @@ def _optimize(
 
         on_progress(Progress("optimizing", iteration, stage.iterations, loss, image))
 
-    objective, solver = Objective(problem, extractor, settings, on_share), settings.solver
+    objective, solver = Objective(problem, extractor, settings, on_share, at_once), settings.solver
     outcome = minimize(
         objective,
         objective.start,
