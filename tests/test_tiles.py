@@ -1,15 +1,20 @@
 """An objective by tiles is that of the whole: its terms, its gradient, and a run."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from test_objective import SMALL, STYLE_LOSSES, network, random_problem, soft_disc
 
+from reproduce import VGG19, stylize
+from reproduce.applications.registry import STYLIZE
 from reproduce.errors import InputError
 from reproduce.images.geometry import Rectangle
 from reproduce.network.architecture import PIXELS
+from reproduce.presets import PAPER_BASE
 from reproduce.settings import change
+from reproduce.solving import memory
 from reproduce.solving.objective import Objective
 from reproduce.solving.tiles import TiledEvaluation, cells_of, tiles_of
 
@@ -126,3 +131,67 @@ def test_parts_that_fit_together_are_not_cut():
     windows = [tile.window.area for tile in tiles_of(parts, shape, layers, {})]
     assert len(tiles_of(parts, shape, layers, {}, sum(windows))) == 2
     assert len(tiles_of(parts, shape, layers, {}, sum(windows) - 1)) == 2  # one after the other
+
+
+# Within a limit of memory
+
+RUN = change(
+    PAPER_BASE, scale=1.0, iterations=2, style_layers=("block1_conv1", "block3_conv1"), content_layers=("block2_conv1",)
+)
+
+
+@pytest.fixture
+def nothing_held(monkeypatch):
+    """As if the process, a painting's features and small tiles cost nothing, so that small images need tiles."""
+    for name in ("PROCESS_BYTES", "FORWARD_BYTES_PER_PIXEL", "COPIES_OF_FEATURES", "COMFORTABLE"):
+        monkeypatch.setattr(memory, name, 0)
+
+
+def test_a_run_by_tiles_gives_what_a_run_at_once_gives(nothing_held, random):
+    content, style = random.random((107, 131, 3), np.float32), random.random((70, 60, 3), np.float32)
+    whole, tiled = (stylize(content, style, RUN, network=VGG19(width=0.05), memory=limit) for limit in (None, 0.024))
+    notice = "for memory, the image goes through the network in "
+    assert [line.startswith(notice) for line in tiled.report.notices] == [True] and not whole.report.notices
+    initial, final = tiled.report.loss["initial"], tiled.report.loss["final"]
+    assert initial["terms"] == pytest.approx(whole.report.loss["initial"]["terms"], rel=1e-5)
+    assert final["total"] == pytest.approx(whole.report.loss["final"]["total"], rel=1e-3)
+    assert np.abs(tiled.image - whole.image).max() < 1e-2
+    assert tiled.report.settings == whole.report.settings
+
+
+def test_l_bfgs_remembers_less_where_nothing_else_fits(nothing_held, random):
+    content = random.random((107, 131, 3), np.float32)
+    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.012)
+    kept = result.report.settings["history"]
+    assert 1 <= kept < RUN.solver.history
+    assert f"for memory, L-BFGS remembers {kept} gradients, not {RUN.solver.history}" in result.report.notices
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 1.0])
+def test_the_plan_keeps_the_limit_or_says_what_would(scale):
+    """Of 12 megapixels; what would fit does."""
+    settings, size = change(PAPER_BASE, scale=scale), (3072, 4096)
+    for limit in (3e9, 4e9, 6e9, 8e9, 12e9, 32e9):
+        try:
+            expected = STYLIZE.estimate(size, [(1, 1)], settings, memory=limit)
+        except InputError as error:
+            width, height = map(int, re.search(r"at most (\d+) x (\d+) within", str(error)).groups())
+            smaller = change(settings, scale=scale * 0.99 * height / round(3072 * scale))
+            expected = STYLIZE.estimate(size, [(1, 1)], smaller, memory=limit)
+            assert width < 4096 * scale
+        assert expected.memory_bytes <= limit
+
+
+def test_more_memory_means_fewer_tiles_and_less_work():
+    settings = change(PAPER_BASE, scale=0.5)
+    few, some, none = (STYLIZE.estimate((3072, 4096), [(1, 1)], settings, memory=limit) for limit in (6e9, 8e9, None))
+    assert few.tiles > some.tiles > none.tiles == 1
+    assert few.flops > some.flops > none.flops
+
+
+def test_no_memory_is_enough_for_images_that_fill_it(random):
+    content = random.random((64, 64, 3), np.float32)
+    with pytest.raises(InputError, match="GB of memory for these images"):
+        stylize(content, content, RUN, network=VGG19(width=0.05), memory=0.1)
+    with pytest.raises(InputError, match="Expected a memory above 0 gigabytes"):
+        stylize(content, content, RUN, network=VGG19(width=0.05), memory=0.0)
