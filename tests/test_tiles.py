@@ -142,9 +142,10 @@ RUN = change(
 
 @pytest.fixture
 def nothing_held(monkeypatch):
-    """As if the process, a painting's features and small tiles cost nothing, so that small images need tiles."""
-    for name in ("PROCESS_BYTES", "FORWARD_BYTES_PER_PIXEL", "COPIES_OF_FEATURES", "COMFORTABLE"):
+    """As if the process and a painting's features cost nothing, so that small images need tiles, of any size."""
+    for name in ("PROCESS_BYTES", "FORWARD_BYTES_PER_PIXEL", "COPIES_OF_FEATURES"):
         monkeypatch.setattr(memory, name, 0)
+    monkeypatch.setattr(memory, "SMALLEST_TILE", 50 * 50)
 
 
 def test_a_run_by_tiles_gives_what_a_run_at_once_gives(nothing_held, random):
@@ -161,7 +162,7 @@ def test_a_run_by_tiles_gives_what_a_run_at_once_gives(nothing_held, random):
 
 def test_l_bfgs_remembers_less_where_nothing_else_fits(nothing_held, random):
     content = random.random((107, 131, 3), np.float32)
-    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.012)
+    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.016)
     kept = result.report.settings["history"]
     assert 1 <= kept < RUN.solver.history
     assert f"for memory, L-BFGS remembers {kept} gradients, not {RUN.solver.history}" in result.report.notices

@@ -112,7 +112,7 @@ class Application:
             memory: bytes that the process may hold; None: any.
 
         Raises:
-            InputError: it cannot be done within that memory.
+            TooLarge: it cannot be done within that memory.
         """
         if mask is not None:
             objects = [bounding_box(mask).shape]

@@ -22,7 +22,7 @@ from ..images.selection import combine, highlight, select, select_in_box, select
 from ..network.backend import limit_gpu_memory, matrix_product_speed
 from ..network.features import VGG19
 from ..network.weights import find_weights
-from ..solving.memory import memory_limit
+from ..solving.memory import TooLarge, memory_limit
 from ..solving.plan import seconds_per_evaluation
 from ..solving.report import check_report_path, write_result
 from ..solving.run import Progress
@@ -291,7 +291,7 @@ def run_plan(options: argparse.Namespace) -> int:
         base = application.base_preset(options.preset, **changes)
         try:
             expected = application.estimate(size, objects, settings, mask, base, limit)
-        except InputError as error:
+        except TooLarge as error:
             print(f"{name:16}{error}")
             continue
         seconds = seconds_per_evaluation(expected.flops, speed)

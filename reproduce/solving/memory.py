@@ -24,7 +24,7 @@ Size = tuple[int, int]  # (height, width)
 
 # Fitted to measured peaks of the process, on Linux with TensorFlow 2.21 (the benchmark's table of memory).
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
-BYTES_PER_ACTIVATION_BYTE = 1.6  # an evaluation: what is kept for the gradient, and the gradients
+BYTES_PER_ACTIVATION_BYTE = 1.8  # an evaluation: what is kept for the gradient, and the gradients
 FORWARD_BYTES_PER_PIXEL = 900  # the painting's features, tile by tile
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 DETAIL_BYTES = 0.25e9  # the painting's patches that detail is borrowed from, beside what TensorFlow still holds
@@ -34,7 +34,11 @@ PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 100, 160, 30
 WORKING_BYTES = 12 * 5 + 24 + 8
 
 RESERVE = 0.1  # of the free memory: is left to others
-COMFORTABLE = 600 * 600  # pixels of a tile's window: smaller ones are mostly what they share with their neighbours
+SMALLEST_TILE = 512 * 512  # pixels of a window: smaller ones are mostly what they share with their neighbours
+
+
+class TooLarge(InputError):
+    """A run does not fit into the memory that it may hold."""
 
 
 class Fit(NamedTuple):
@@ -64,7 +68,7 @@ def fit(limit: float | None, canvas_bytes: float, parts: Sequence[Rectangle], sh
         settings: of the run.
 
     Raises:
-        InputError: it cannot be done; with the size that could.
+        TooLarge: it cannot be done; with the size that could.
     """
     history, pixels = settings.solver.history, sum(part.area for part in parts)
     base = PROCESS_BYTES + canvas_bytes + DETAIL_BYTES * settings.polish.borrow_detail
@@ -76,14 +80,14 @@ def fit(limit: float | None, canvas_bytes: float, parts: Sequence[Rectangle], sh
     of_tile = BYTES_PER_ACTIVATION_BYTE * sum(4 * channels(o) / stride(o) ** 2 for o in _used(settings.layers))
     for remembered in range(history, 0, -1):
         room = limit - base - held_bytes(pixels, remembered, settings)
-        if base + forward <= limit and (room >= of_tile * COMFORTABLE or remembered == 1):
-            with suppress(InputError):  # of tiles smaller than any
+        if base + forward <= limit and room >= of_tile * SMALLEST_TILE:
+            with suppress(InputError):  # patches may be so large that even such a tile sees no more
                 tiles = tiles_for(parts, shape, settings, room / of_tile)
                 largest = max(tile.window.area for tile in tiles)
                 return Fit(limit - room + of_tile * largest, room / of_tile, remembered, len(tiles))
-    rest = limit - base - max(of_tile * COMFORTABLE, forward)
+    rest = limit - base - max(of_tile * SMALLEST_TILE, forward)
     share = math.sqrt(max(rest, 0.0) / held_bytes(pixels, 1, settings))
-    raise InputError(_refusal(limit, shape, min(share, 1.0), base + max(forward, of_tile * COMFORTABLE)))
+    raise TooLarge(_refusal(limit, shape, min(share, 1.0), base + max(forward, of_tile * SMALLEST_TILE)))
 
 
 def _refusal(limit: float, shape: Size, share: float, least: float) -> str:

@@ -88,7 +88,7 @@ def estimate(extent: Extent, settings: Settings, limit: float | None = None) -> 
     """Expect the cost of a run that reaches so far, within a limit of memory in bytes.
 
     Raises:
-        InputError: it cannot be done within that.
+        TooLarge: it cannot be done within that.
     """
     planned = stages(settings)
     shape = scaled_shape(extent.worked, planned[-1].scale)

@@ -121,7 +121,7 @@ def solve(
         memory: gigabytes that the process may hold; None: what is free, less a reserve.
 
     Raises:
-        InputError: it cannot be done within that memory.
+        TooLarge: it cannot be done within that memory.
         Stopped: it was stopped before the first evaluation.
     """
     reset_peak_memory()
