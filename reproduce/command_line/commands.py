@@ -23,7 +23,7 @@ from ..network.backend import limit_gpu_memory, matrix_product_speed
 from ..network.features import VGG19
 from ..network.weights import find_weights
 from ..solving.memory import TooLarge, memory_limit
-from ..solving.plan import seconds_per_evaluation
+from ..solving.plan import Estimate, seconds_per_evaluation
 from ..solving.report import check_report_path, write_result
 from ..solving.run import Progress
 from ..stopping import Stopped, stop_on_signals
@@ -284,15 +284,20 @@ def run_plan(options: argparse.Namespace) -> int:
         expect(size == mask.shape, f"a mask of {size_text(size)}", f"one of {size_text(mask.shape)}")
     expect(size is not None, "--size WxH, or --mask FILE", "neither")
     changes = {} if options.scale is None else {"scale": options.scale}
-    limit, speed = memory_limit(options.memory), matrix_product_speed()
-    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}{'tiles':>7}")
+    limit = memory_limit(options.memory)
+    estimates: dict[str, Estimate | TooLarge] = {}
     for name, application in APPLICATIONS.items():
         settings = application.preset(options.preset, **changes)
         base = application.base_preset(options.preset, **changes)
         try:
-            expected = application.estimate(size, objects, settings, mask, base, limit)
+            estimates[name] = application.estimate(size, objects, settings, mask, base, limit)
         except TooLarge as error:
-            print(f"{name:16}{error}")
+            estimates[name] = error
+    speed = matrix_product_speed()
+    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}{'tiles':>7}")
+    for name, expected in estimates.items():
+        if isinstance(expected, TooLarge):
+            print(f"{name:16}{expected}")
             continue
         seconds = seconds_per_evaluation(expected.flops, speed)
         print(f"{name:16}{size_text(expected.working_shape):>14}{expected.memory_bytes / 1e9:>11.2f} GB"
