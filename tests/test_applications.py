@@ -109,7 +109,15 @@ def test_every_application_has_every_preset_under_one_name():
 @pytest.mark.parametrize("application", APPLICATIONS.values(), ids=APPLICATIONS)
 def test_the_inputs_are_the_functions_parameters_in_order(application):
     parameters = inspect.signature(application.run).parameters
-    of_all = ["settings", *(["base"] if application.base else []), "network", "stop", "on_progress", "checkpoint"]
+    of_all = [
+        "settings",
+        *(["base"] if application.base else []),
+        "network",
+        "stop",
+        "on_progress",
+        "checkpoint",
+        "memory",
+    ]
     assert [entry.name for entry in application.inputs] == [name for name in parameters if name not in of_all]
     assert [name for name in parameters if name in of_all] == of_all
     required = [name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty]

@@ -28,7 +28,7 @@ from reproduce.images.masks import feather, grow
 from reproduce.images.polish import content_share
 from reproduce.losses import STYLE_LOSSES
 from reproduce.losses.normalization import sum_of
-from reproduce.losses.terms import StyleLoss
+from reproduce.losses.terms import StyleLoss, Term
 from reproduce.network import backend
 from reproduce.network.backend import as_tensor, ops
 from reproduce.network.features import Extractor
@@ -427,13 +427,17 @@ class Toy(StyleLoss):
     def layer_terms(self, sources):
         wanted = sources.extractor(sources.painting)
         return {
-            layer: self.term(layer, sources.mask(layer), wanted[layer].mean(axis=(0, 1))) for layer in self.style_layers
+            layer: self.term(layer, sources.masks[layer], wanted[layer].mean(axis=(0, 1)))
+            for layer in self.style_layers
         }
 
-    def term(self, layer, mask, wanted):
-        shares, target = as_tensor((mask / mask.sum())[..., None]), as_tensor(wanted)
-        return lambda features, pixels: (
-            self.toy_number * sum_of(ops.square(ops.sum(features[layer] * shares, axis=0) - target))
+    def term(self, layer, masks, wanted):
+        total, target = sum(mask.sum() for mask in masks), as_tensor(wanted)
+        return Term(
+            layer,
+            constants=lambda cut: (cut.of(masks),),
+            summary=lambda features, mask: ops.sum(features * mask[..., None], axis=(0, 1)),
+            value=lambda sums: self.toy_number * sum_of(ops.square(sums / total - target)),
         )
 
 

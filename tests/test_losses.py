@@ -14,7 +14,8 @@ from reproduce.losses.gram import gram_distance, gram_matrix
 from reproduce.losses.neighbors import cosine_distance
 from reproduce.losses.normalization import NORMALIZATIONS, normalization_of
 from reproduce.losses.per_patch import patch_gram_distance
-from reproduce.losses.sliced import quantiles, sliced_wasserstein_distance, sorted_projections
+from reproduce.losses.sliced import projections, quantiles, sliced_wasserstein_distance
+from reproduce.losses.terms import Cut
 from reproduce.losses.variation import Variation, total_variation
 from reproduce.network.backend import as_tensor, ops, value_and_gradient
 
@@ -88,14 +89,32 @@ STEPS[..., 0] = [[0, 1, 3], [7, 3, 9]]
 
 def test_total_variation_by_hand():
     """The 1 alone is free, which differs by 1, 2 and 2: (1 + 4 + 4) / 2."""
-    assert close(total_variation(STEPS, np.float32([[0, 1, 0], [0, 0, 0]])), 4.5)
+    assert close(total_variation(STEPS, np.float32([[0, 1, 0], [0, 0, 0]]), np.ones((2, 3), np.float32)), 4.5)
 
 
-def variation_of(image, free, parts, normalization, weight=1.0, styles=()):
-    """The weighted term of the total variation, with the pixels of the parts handed in."""
-    row = NORMALIZATIONS[normalization]
-    (term,) = Variation(tv_weight=weight).terms(image, list(styles), parts, free > 0, row).values()
-    return term({}, [as_tensor(image[part.slices]) for part in parts])
+def test_a_pixel_that_does_not_count_counts_as_another_pixels_neighbour():
+    """With its lower and its right neighbour a pixel does not count: only the left 0 and the 1 beside it differ."""
+    own = np.float32([[1, 0, 1], [1, 1, 1]])
+    assert close(total_variation(STEPS, np.float32([[0, 1, 0], [0, 0, 0]]), own), 0.5)
+
+
+def variation_of(image, *arguments, **keywords):
+    """The weighted term of the total variation."""
+    return variation_term(*arguments, **keywords)(as_tensor(image))
+
+
+def variation_term(free, parts, normalization, weight=1.0, styles=()):
+    """Image -> the weighted term of the total variation, of the parts with what lies beside them."""
+    (term,) = Variation(tv_weight=weight).terms(list(styles), parts, free > 0, NORMALIZATIONS[normalization]).values()
+    around = [part.grow(1).clip(free.shape) for part in parts]
+    cells = [Rectangle(0, 0, *rectangle.shape) for rectangle in around]
+    constants = [list(map(as_tensor, term.constants(Cut(k, every, every)))) for k, every in enumerate(cells)]
+
+    def value(image):
+        seen = [image[rectangle.slices] for rectangle in around]
+        return term.value(term.joined([term.summary(patch, *given) for patch, given in zip(seen, constants)]))
+
+    return value
 
 
 @pytest.mark.parametrize(
@@ -127,7 +146,7 @@ def test_several_styles_variations_are_averaged(random):
 
 def test_a_variation_without_a_weight_is_no_term():
     free = np.ones((2, 3), bool)
-    assert Variation().terms(STEPS, [], [Rectangle(0, 0, 2, 3)], free, NORMALIZATIONS["mean"]) == {}
+    assert Variation().terms([], [Rectangle(0, 0, 2, 3)], free, NORMALIZATIONS["mean"]) == {}
 
 
 @normalizations
@@ -190,7 +209,7 @@ def test_identical_inputs_give_zero(random, normalization):
     assert float(content_loss(features, features, mask, 12, row)) == 0
     assert float(gram_distance(gram, gram, row)) == 0
     assert float(patch_gram_distance(patches, patches, mask[0], row)) == pytest.approx(0, abs=1e-9)
-    assert float(total_variation(np.full((4, 4, 3), 0.3), np.ones((4, 4)))) == 0
+    assert float(total_variation(np.full((4, 4, 3), 0.3), *np.ones((2, 4, 4)))) == 0
 
 
 @normalizations
@@ -274,15 +293,13 @@ def gradient_errors() -> dict[str, float]:
     target, features = random.normal(size=(2, 3, 4, 3))
     mask = random.random((3, 4))
     directions = random.normal(size=(3, 4))
-    projections = sorted_projections(target.reshape(-1, 3), directions)
+    along = ops.sort(projections(target.reshape(-1, 3), directions), axis=-1)
     styles = random.random((1, 5, 5, 3))
     errors = {}
 
-    def variation(row):
-        """Of all but the first column, which is constant: that of `target`."""
-        part = Rectangle(0, 1, 3, 4)
-        (term,) = Variation(tv_weight=1.0).terms(target, styles, [part], np.round(mask) > 0, row).values()
-        return lambda x: term({}, [x[part.slices]])
+    def variation(name):
+        """Of all but the first column, which is constant."""
+        return variation_term(np.round(mask) * [0, 1, 1, 1], [Rectangle(0, 1, 3, 4)], name, styles=styles)
 
     for normalization, row in NORMALIZATIONS.items():
         gram = np.asarray(gram_matrix(target, mask, row))
@@ -290,11 +307,11 @@ def gradient_errors() -> dict[str, float]:
             "content": lambda x, row=row: content_loss(x, target, mask, 12, row),
             "gram": lambda x, row=row, gram=gram: gram_distance(gram_matrix(x, mask, row), gram, row),
             "patch": lambda x, row=row: patch_gram_distance(x, target, mask[:, 0], row),
-            "variation": variation(row),
+            "variation": variation(normalization),
             "cosine": lambda x, row=row: cosine_distance(
                 ops.reshape(x, (-1, 3)), target.reshape(-1, 3), mask.ravel(), row
             ),
-            "sliced": lambda x: sliced_wasserstein_distance(ops.reshape(x, (-1, 3)), projections, directions),
+            "sliced": lambda x: sliced_wasserstein_distance(projections(ops.reshape(x, (-1, 3)), directions), along),
         }
         for name, function in functions.items():
             evaluate = value_and_gradient(lambda x, function=function: {"loss": function(x)}, features.shape)
@@ -337,9 +354,9 @@ def test_relative_gradients_match_central_differences(errors):
 
 def test_sliced_distance_by_hand():
     """1, 2, 3 in any order are the same set; each 1 more, they are 3 / (1 + 4 + 9) away."""
-    directions, target = np.float32([[1]]), np.float32([[1, 2, 3]])
-    assert float(sliced_wasserstein_distance(np.float32([[3], [1], [2]]), target, directions)) == 0
-    assert close(sliced_wasserstein_distance(np.float32([[4], [2], [3]]), target, directions), 3 / 14)
+    target = np.float32([[1, 2, 3]])
+    assert float(sliced_wasserstein_distance(np.float32([[3, 1, 2]]), target)) == 0
+    assert close(sliced_wasserstein_distance(np.float32([[4, 2, 3]]), target), 3 / 14)
 
 
 def test_quantiles_by_hand():
@@ -355,10 +372,10 @@ def test_sliced_distance_is_the_cheapest_assignment(random):
     """Along one direction no pairing of two sets costs less than the sorted one (Heitz et al. 2021)."""
     first, second = random.normal(size=(2, 5, 3)).astype(np.float32)
     direction = np.float32([[0.6], [0], [0.8]])
-    target = sorted_projections(second, direction)
+    target = ops.sort(projections(second, direction), axis=-1)
     along, other = first @ direction[:, 0], second @ direction[:, 0]
     cheapest = min(np.square(along[list(order)] - other).sum() for order in permutations(range(5)))
-    found = sliced_wasserstein_distance(first, target, direction)
+    found = sliced_wasserstein_distance(projections(first, direction), target)
     assert close(found, cheapest / np.square(other).sum())
 
 

@@ -5,8 +5,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize as scipy_minimize
 
 from reproduce.errors import InputError
+from reproduce.solving.lbfgs import lbfgsb
 from reproduce.solving.optimize import minimize
 from reproduce.stopping import Stop
 
@@ -153,8 +155,8 @@ def test_a_start_outside_the_bounds_is_moved_inside():
     np.testing.assert_allclose(outcome.x, [0.2, 0.6, 0], atol=1e-6)
 
 
-def test_scipy_knows_all_that_it_is_told():
-    """An option that it does not know it only warns of."""
+def test_nothing_is_warned_of():
+    """By NumPy or SciPy."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         minimize(rosenbrock, np.array([-1.2, 1.0]), **OPTIONS | {"iterations": 3})
@@ -249,3 +251,26 @@ def test_errors_are_not_swallowed(error):
 
     with pytest.raises(error, match="out of memory"):
         minimize(Failing(3, broken), np.array([-1.2, 1.0]), **OPTIONS)
+
+
+@pytest.mark.parametrize("bounds", [None, (0.0, 1.0), (-0.5, 0.7)])
+def test_it_goes_where_scipys_own_goes(bounds):
+    """To the bit, evaluation by evaluation, from a start that lies beyond the bounds; with SciPy's reason to end."""
+    start, visited = np.linspace(-1.2, 1.4, 40), {"ours": [], "scipy": []}
+
+    def chained(x, whose):
+        bend, slope = x[1:] - x[:-1] ** 2, np.zeros_like(x)
+        slope[:-1] = -400 * x[:-1] * bend - 2 * (1 - x[:-1])
+        slope[1:] += 200 * bend
+        visited[whose].append(x.copy())
+        return float((100 * bend**2 + (1 - x[:-1]) ** 2).sum()), slope
+
+    message = lbfgsb(
+        lambda x: chained(x, "ours"), start, bounds=bounds, iterations=25, evaluations=500, line_search_steps=20,
+        history=5, tolerance=0.0, after_iteration=lambda value, x: None,
+    )  # fmt: skip
+    options = {"maxiter": 25, "maxfun": 500, "maxls": 20, "maxcor": 5, "ftol": 0.0, "gtol": 0.0}
+    pairs = bounds and [bounds] * len(start)
+    result = scipy_minimize(chained, start, "scipy", "L-BFGS-B", jac=True, bounds=pairs, options=options)
+    assert message == result.message
+    np.testing.assert_array_equal(visited["ours"], visited["scipy"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reproduce.images.geometry import Rectangle
 from reproduce.matching import patches
-from reproduce.matching.patches import Matches, patch_norms, patches_of
+from reproduce.matching.patches import Matches, patch_norms
 from reproduce.network.features import crop
 
 EQUAL = 1e-6  # similarities this close, relatively, are equal, and the first place of equals is found
@@ -259,12 +259,6 @@ def test_an_image_matches_itself(random):
     features = random.random((6, 7, 5), np.float32)
     found = match(features, np.ones((6, 7), bool), features, 3)
     assert found.positions.tolist() == [list(place) for place in np.ndindex(6, 7)]
-
-
-@sizes
-def test_patches_of_matches_its_twin(random, size):
-    features = random.random((5, 4, 3), np.float32)
-    np.testing.assert_array_equal(np.asarray(patches_of(features, size)), reference.all_patches(features, size))
 
 
 @sizes

@@ -227,6 +227,14 @@ def test_a_plan_that_cannot_be_made_is_one_line(capsys, tmp_path, arguments, mes
     assert err.startswith("reproduce: error: ") and message in err
 
 
+def test_the_command_says_what_would_fit_into_a_memory(capsys, speed):
+    assert main(["plan", "--size", "4096x3072", "--scale", "1", "--memory", "6", "--object", "300x200"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("stylize"))
+    assert "Expected a working size of at most" in line and line.endswith("Received: 4096 x 3072")
+    tiles = planned(capsys, "--size", "4096x3072", "--scale", "0.5", "--memory", "6", "--object", "2600x2000")[-1]
+    assert int(tiles) > 1
+
+
 @pytest.mark.parametrize("size", ["320", "320x", "axb", "15x320", "-3x40"])
 def test_a_bad_size_is_one_line(size, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -37,6 +37,8 @@ MEMORY_RUNS = (
     *(("restyle-region", side, 0.5) for side in (1400, 2800)),
     *(("harmonize", side, scale) for side, scale in ((700, 0.5), (1400, 0.5), (700, 1.0), (1400, 1.0), (4096, 0.5))),
 )
+# (height, width) and gigabytes.
+TILED_RUNS = (((1250, 1600), 16.0), ((1250, 1600), 4.0), ((1250, 1600), 3.0), ((2000, 2000), 6.0), ((2400, 2500), 8.0))
 
 
 def jobs(request: Request) -> tuple[Job, ...]:
@@ -48,7 +50,7 @@ def draw(request: Request, runs: Runs) -> None:
     """Measure everything on the first case's painting; write benchmark.md, a section more after each."""
     painting = resize(request.first_case().background, (525, 700))
     sections = [f"# Benchmark\n\n{_machine()} What is compared alternates in one run; medians of {REPEATS}."]
-    progress = tqdm((evaluation, peer, matching, canvas, command, coarse_to_fine, memory), unit="section")
+    progress = tqdm((evaluation, peer, matching, canvas, command, coarse_to_fine, memory, tiles), unit="section")
     for measure in progress:
         progress.set_description(measure.__name__)
         runs.stop.check()
@@ -227,6 +229,27 @@ def memory(painting: np.ndarray, runs: Runs) -> str:
         "Memory, predicted by `plan` and measured",
         "Objects and regions are squares of a quarter of the image's width.",
         "application | size | scale | predicted / measured | predicted, GB | measured, GB",
+        rows,
+    )
+
+
+def tiles(painting: np.ndarray, runs: Runs) -> str:
+    """Evaluations by tiles and at once, and the memory asked for and taken, in processes of their own."""
+    rows = []
+    for (height, width), limit in TILED_RUNS:
+        images = {"image": resize(painting, (height, width)), "style": painting}
+        options = ("--scale", "1", "--iterations", "2", "--memory", f"{limit:g}")
+        _, report = run_command("stylize", images, *options)
+        trace, megapixels = report["trace"], height * width / 1e6
+        seconds = (trace[-1]["seconds"] - trace[0]["seconds"]) / (len(trace) - 1)  # the first one compiles
+        said = next((line for line in report["notices"] if line.endswith("tiles")), "1 tile")
+        rows.append((f"{width} x {height}", f"{limit:g}", said.split()[-2],
+                     f"{report['peak_memory_bytes'] / 1e9:.2f}", str(report["settings"]["history"]),
+                     f"{seconds / megapixels:.1f}"))  # fmt: skip
+    return markdown_table(
+        "Tiles",
+        "`stylize --scale 1 --memory GB`, two iterations; seconds of an evaluation after the first, for a megapixel.",
+        "size | memory asked, GB | tiles | peak memory, GB | history | s / megapixel",
         rows,
     )
 

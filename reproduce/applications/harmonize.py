@@ -18,6 +18,7 @@ from ..network.features import VGG19
 from ..presets import PAPER
 from ..settings import Settings, change
 from ..solving.checkpoint import Checkpoint
+from ..solving.memory import HARMONIZING_BYTES
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, silent, solve
 from ..stopping import Stop
@@ -36,6 +37,7 @@ def harmonize(
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
     checkpoint: Checkpoint | None = None,
+    memory: float | None = None,
 ) -> Result:
     """Make an object pasted into a painting look painted; the painting itself stays as it is (paper 3.3).
 
@@ -48,6 +50,8 @@ def harmonize(
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
         checkpoint: keeps what the run reaches, and what an earlier run had reached.
+        memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
+            the network in tiles, with the same result.
 
     Returns:
         The result, of the inputs' size: outside the feathered mask the background bit for bit.
@@ -90,8 +94,8 @@ def harmonize(
 
     inputs = {"background": background, "composite": composite, "mask": mask}
     notices = (_freedom(float((loose > 0).mean())), *found, *([GREY] if grey else []))
-    task = Task("harmonize", inputs, content, (Style(painting, loose),), loose, finish, notices)
-    return solve(task, settings, network, stop, on_progress, checkpoint)
+    task = Task("harmonize", inputs, content, (Style(painting, loose),), loose, finish, notices, HARMONIZING_BYTES)
+    return solve(task, settings, network, stop, on_progress, checkpoint, memory)
 
 
 def _freedom(share: float) -> str:

@@ -34,6 +34,7 @@ def keep_details(
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
     checkpoint: Checkpoint | None = None,
+    memory: float | None = None,
 ) -> Result:
     """Paint an image, crop an object out of the original, paste it back, and make it look painted (paper 3.3).
 
@@ -48,6 +49,8 @@ def keep_details(
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
         checkpoint: keeps what the run reaches, and what an earlier run had reached.
+        memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
+            the network in tiles, with the same result.
 
     Returns:
         The result; its `steps` are the painted image, "stylized", that with the object, "pasted", and the "mask".
@@ -61,7 +64,7 @@ def keep_details(
     check_working_sizes({"content": content.shape}, fit_scales(settings, content.shape))
     inputs = {"content": array_sha256(content), "style": array_sha256(style), "mask": array_sha256(mask)}
     network = network or VGG19(find_weights())
-    how: dict[str, Any] = {"network": network, "stop": stop, "checkpoint": checkpoint}
+    how: dict[str, Any] = {"network": network, "stop": stop, "checkpoint": checkpoint, "memory": memory}
     of_base = None
     if stylized is None:
         shown = half(on_progress, 0)

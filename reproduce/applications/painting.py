@@ -28,6 +28,7 @@ def paint(
     stop: Stop | None,
     on_progress: OnProgress,
     checkpoint: Checkpoint | None,
+    memory: float | None,
 ) -> Result:
     """Paint the content image, of any size, where it counts.
 
@@ -58,4 +59,4 @@ def paint(
 
     framed_styles = tuple(map(framed_style, styles))
     task = Task(application, inputs, framed, framed_styles, masks[id(counts)], painted, (GREY,) if grey else ())
-    return solve(task, settings, network, stop, on_progress, checkpoint)
+    return solve(task, settings, network, stop, on_progress, checkpoint, memory)

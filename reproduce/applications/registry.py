@@ -13,6 +13,7 @@ from ..images.masks import bounding_box, loosen
 from ..network.active import independent_parts
 from ..presets import GATYS, PAPER, PAPER_BASE, REFINED, REFINED_BASE
 from ..settings import Settings, change, leaves
+from ..solving.memory import HARMONIZING_BYTES, PAINTING_BYTES, REGION_BYTES
 from ..solving.plan import Estimate, Extent, estimate
 from ..solving.run import Result
 from .harmonize import harmonize
@@ -100,6 +101,7 @@ class Application:
         settings: Settings,
         mask: np.ndarray | None = None,
         base: Settings | None = None,
+        memory: float | None = None,
     ) -> Estimate:
         """Expect the cost of a run.
 
@@ -109,13 +111,17 @@ class Application:
             settings: of the run.
             mask: (H, W), where the objects are, in place of their sizes.
             base: of what comes first, where something does.
+            memory: bytes that the process may hold; None: any.
+
+        Raises:
+            TooLarge: it cannot be done within that memory.
         """
         if mask is not None:
             objects = [bounding_box(mask).shape]
-        own = estimate(self.extent(size, objects, mask, settings), settings)
+        own = estimate(self.extent(size, objects, mask, settings), settings, memory)
         if self.base is None or base is None:
             return own
-        first = self.base.estimate(size, objects, base)
+        first = self.base.estimate(size, objects, base, memory=memory)
         return own._replace(memory_bytes=max(own.memory_bytes, first.memory_bytes), stages=first.stages + own.stages)
 
 
@@ -135,7 +141,7 @@ def _extent_of_objects(size: Size, objects: Sequence[Size], mask: np.ndarray | N
         grown = [scaled_shape([side + 2 * margin for side in sides], scale) for sides in objects]
         return [_in_the_middle(height, width, shape) for height, width in grown]
 
-    return Extent(size, size, parts, bytes_per_pixel=160)
+    return Extent(size, size, parts, HARMONIZING_BYTES)
 
 
 def _in_the_middle(height: int, width: int, shape: Size) -> Rectangle:
@@ -155,7 +161,7 @@ STYLIZE = Application(
         Input("blend", "numbers", "X,Y,...", "how much each of several styles counts (default: equally)", True, False),
     ),
     presets=_BASE_PRESETS,
-    extent=lambda size, objects, mask, settings: Extent(size, size, _whole, bytes_per_pixel=100),
+    extent=lambda size, objects, mask, settings: Extent(size, size, _whole, PAINTING_BYTES),
 )
 RESTYLE_REGION = Application(
     name="restyle-region",
@@ -170,7 +176,7 @@ RESTYLE_REGION = Application(
         Input("background_style", "image", "STYLE2", "a painting whose style the rest takes", True, required=False),
     ),
     presets=_BASE_PRESETS,
-    extent=lambda size, objects, mask, settings: Extent(size, objects[0], _whole, bytes_per_pixel=30),
+    extent=lambda size, objects, mask, settings: Extent(size, objects[0], _whole, REGION_BYTES),
 )
 HARMONIZE = Application(
     name="harmonize",

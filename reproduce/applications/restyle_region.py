@@ -38,6 +38,7 @@ def restyle_region(
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
     checkpoint: Checkpoint | None = None,
+    memory: float | None = None,
 ) -> Result:
     """Paint a part of an image in another style: a quadrilateral, such as a screen (paper 4.2.1), or any shape.
 
@@ -57,6 +58,8 @@ def restyle_region(
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
         checkpoint: keeps what the run reaches, and what an earlier run had reached.
+        memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
+            the network in tiles, with the same result.
 
     Raises:
         InputError: an input is not an image, or the corners are none (see `order_corners`); a mask is none, is empty
@@ -68,7 +71,7 @@ def restyle_region(
     expect(corners is None or not also, "other styles beside a mask, not beside corners", f"{len(also)} of them")
     if mask is not None:
         pairs = [(style, mask), *also]
-        return _restyle_shapes(image, pairs, background_style, settings, network, stop, on_progress, checkpoint)
+        return _restyle_shapes(image, pairs, background_style, settings, network, stop, on_progress, checkpoint, memory)
     assert corners is not None
     ordered = order_corners(corners, image.shape[:2])
     region = check_image(straighten(image, ordered), "the straightened region")
@@ -76,7 +79,12 @@ def restyle_region(
         background_style = check_image(background_style, "the background's style image")
         style_shape(background_style.shape, image.shape, settings)
     alpha = feather(quadrilateral_mask(ordered, image.shape[:2]), settings.mask.feather)
-    how: dict[str, Any] = {"network": network or VGG19(find_weights()), "stop": stop, "checkpoint": checkpoint}
+    how: dict[str, Any] = {
+        "network": network or VGG19(find_weights()),
+        "stop": stop,
+        "checkpoint": checkpoint,
+        "memory": memory,
+    }
 
     of_part = on_progress if background_style is None else half(on_progress, 0)
     shown = _showing(of_part, lambda painted: put_back(painted, image, ordered, alpha))
@@ -116,6 +124,7 @@ def _restyle_shapes(
     stop: Stop | None,
     on_progress: OnProgress,
     checkpoint: Checkpoint | None,
+    memory: float | None,
 ) -> Result:
     """Paint where masks are, in one optimisation; with a style for the rest, the whole image."""
     inputs, paintings, masks = {"image": image}, [], []
@@ -138,7 +147,7 @@ def _restyle_shapes(
         return weaken(blend(result, image, painted), image, settings.polish.strength)
 
     styles = [Style(*pair) for pair in zip(paintings, masks) if pair[1].any()]
-    how = settings, network, stop, on_progress, checkpoint
+    how = settings, network, stop, on_progress, checkpoint, memory
     return paint("restyle-region", inputs, image, styles, painted, finish, *how)
 
 

@@ -27,6 +27,7 @@ def stylize(
     stop: Stop | None = None,
     on_progress: OnProgress = silent,
     checkpoint: Checkpoint | None = None,
+    memory: float | None = None,
 ) -> Result:
     """Paint the content image in the style of another (paper 3.2; with `GATYS`, Gatys et al. 2016).
 
@@ -40,6 +41,8 @@ def stylize(
         stop: set from elsewhere, it ends the run with what it has.
         on_progress: called at every step.
         checkpoint: keeps what the run reaches, and what an earlier run had reached.
+        memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
+            the network in tiles, with the same result.
 
     Returns:
         The result, of the content image's size.
@@ -63,7 +66,9 @@ def stylize(
     inputs = {"content": content if alpha is None else np.dstack([content, alpha])}
     inputs |= {numbered("style", number): image for number, image in enumerate(styles, start=1)}
     blended = [Style(painting, opaque, weight) for painting, weight in zip(paintings, weights)]
-    return paint("stylize", inputs, shown, blended, opaque, finish, settings, network, stop, on_progress, checkpoint)
+    return paint(
+        "stylize", inputs, shown, blended, opaque, finish, settings, network, stop, on_progress, checkpoint, memory
+    )
 
 
 def _shares(blend: Sequence[float], styles: int) -> list[float]:

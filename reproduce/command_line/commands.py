@@ -31,7 +31,8 @@ from ..network.weights import find_weights
 from ..options import FARTHEST, NOT_FAR
 from ..settings import Settings
 from ..solving.checkpoint import Checkpoint
-from ..solving.plan import seconds_per_evaluation
+from ..solving.memory import TooLarge, memory_limit
+from ..solving.plan import Estimate, seconds_per_evaluation
 from ..solving.report import check_report_path, write_result
 from ..solving.run import Progress
 from ..stopping import Stop, Stopped, stop_on_signals
@@ -158,7 +159,13 @@ def run_application(options: argparse.Namespace, stop: Stop | None = None, label
     limit_gpu_memory(options.gpu_memory)
     network = options.network or found_network(options, show.say)
     with stop_on_signals(stop) if signals else nullcontext():
-        how = {"network": network, "stop": stop, "on_progress": show, "checkpoint": checkpoint}
+        how = {
+            "network": network,
+            "stop": stop,
+            "on_progress": show,
+            "checkpoint": checkpoint,
+            "memory": options.memory,
+        }
         try:
             result = request.application.run(**inputs, **request.settings, **how)
         except Stopped:
@@ -396,22 +403,24 @@ def run_plan(options: argparse.Namespace) -> int:
         expect(size == mask.shape, f"a mask of {size_text(size)}", f"one of {size_text(mask.shape)}")
     expect(size is not None, "--size WxH, or --mask FILE", "neither")
     changes = {} if options.scale is None else {"scale": options.scale}
-    estimates = {
-        name: application.estimate(
-            size,
-            objects,
-            application.preset(options.preset, **changes),
-            mask,
-            application.base_preset(options.preset, **changes),
-        )
-        for name, application in APPLICATIONS.items()
-    }
+    limit = memory_limit(options.memory)
+    estimates: dict[str, Estimate | TooLarge] = {}
+    for name, application in APPLICATIONS.items():
+        settings = application.preset(options.preset, **changes)
+        base = application.base_preset(options.preset, **changes)
+        try:
+            estimates[name] = application.estimate(size, objects, settings, mask, base, limit)
+        except TooLarge as error:
+            estimates[name] = error
     speed = matrix_product_speed()
-    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}")
+    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}{'tiles':>7}")
     for name, expected in estimates.items():
+        if isinstance(expected, TooLarge):
+            print(f"{name:16}{expected}")
+            continue
         seconds = seconds_per_evaluation(expected.flops, speed)
         print(f"{name:16}{size_text(expected.working_shape):>14}{expected.memory_bytes / 1e9:>11.2f} GB"
-              f"{seconds:>13.2f} s{expected.seconds(speed) / 60:>6.1f} min")  # fmt: skip
+              f"{seconds:>13.2f} s{expected.seconds(speed) / 60:>6.1f} min{expected.tiles:>7}")  # fmt: skip
     return 0
 
 

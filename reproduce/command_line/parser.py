@@ -95,6 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
     objects.add_argument("--mask", metavar="FILE", help="in place of that, the mask of the objects")
     command.add_argument("--preset", choices=PRESETS, default="paper", help="named settings (default: %(default)s)")
     command.add_argument("--scale", metavar="S", type=float, help="in place of the preset's")
+    _add_memory(command)
 
     command = commands.add_parser("page", help="select, place and paint in a browser, on this machine alone")
     command.set_defaults(run=run_page)
@@ -103,6 +104,15 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", metavar="RUNS", type=Path, default=Path("runs"),
                          help="where runs and their pictures are kept (default: %(default)s)")  # fmt: skip
     return parser
+
+
+def _add_memory(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--memory",
+        metavar="GB",
+        type=float,
+        help="hold no more, with large images in tiles (default: what is free, less a tenth)",
+    )
 
 
 def _add_application(commands: Any, application: Application) -> None:
@@ -150,6 +160,7 @@ def _add_application(commands: Any, application: Application) -> None:
     command.add_argument("--current", metavar="FILE.png", help="write the image so far there, every second at most")
     command.add_argument("--progress", choices=("bar", "json"), default="bar",
                          help="json: a line of JSON a step on standard output (default: bar)")  # fmt: skip
+    _add_memory(command)
     command.add_argument("--quiet", action="store_true", help="no progress, no notices")
     _add_settings(command, application)
 

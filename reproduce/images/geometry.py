@@ -47,6 +47,10 @@ class Rectangle(NamedTuple):
         """The smallest rectangle that holds both."""
         return Rectangle(*map(min, self[:2], other[:2]), *map(max, self[2:], other[2:]))
 
+    def meet(self, other: "Rectangle") -> "Rectangle":
+        """What lies in both."""
+        return Rectangle(*map(max, self[:2], other[:2]), *map(min, self[2:], other[2:]))
+
     def overlaps(self, other: "Rectangle") -> bool:
-        top, left, bottom, right = *map(max, self[:2], other[:2]), *map(min, self[2:], other[2:])
+        top, left, bottom, right = self.meet(other)
         return top < bottom and left < right

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..network.architecture import check_layers, feature_shape
-from ..network.backend import Tensor, as_tensor, ops
+from ..network.backend import Tensor, ops
 from ..network.features import Tile
 from ..options import NOT_NEGATIVE, Options, option
-from .normalization import Normalization, normalized, sum_of
-from .terms import Term, flat, weighted
+from .normalization import FAINTEST_TARGET, Normalization, normalized, sum_of
+from .terms import Term, weighted
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class Content(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_layers("content_layers", self.content_layers)
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Layers that have a term."""
+        return self.content_layers if self.content_weight else ()
 
     def terms(
         self,
@@ -54,9 +59,15 @@ def _term(
     shape: tuple[int, int],
     normalization: Normalization,
 ) -> Term:
-    target, mask = as_tensor(flat([part.without_halo(layer) for part in content])), as_tensor(flat(masks))
-    positions = int(np.prod(feature_shape(shape, layer)))
-    return lambda features, pixels: content_loss(features[layer], target, mask, positions, normalization)
+    targets, positions = [part.without_halo(layer) for part in content], int(np.prod(feature_shape(shape, layer)))
+    if normalization.content is None:  # what all targets give, not those of some cells
+        own = sum(float(np.einsum("ijk,ijk,ij", t, t, m, dtype=np.float64)) for t, m in zip(targets, masks))
+        normalization = normalization._replace(content=lambda positions, channels: max(own, FAINTEST_TARGET))
+    return Term(
+        layer,
+        constants=lambda cut: (cut.of(targets), cut.of(masks)),
+        summary=lambda features, target, mask: content_loss(features, target, mask, positions, normalization),
+    )
 
 
 def content_loss(

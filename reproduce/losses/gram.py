@@ -8,7 +8,7 @@ from ..network.architecture import feature_shape
 from ..network.backend import Tensor, as_tensor, ops
 from ..network.features import painting_tiles
 from .normalization import NORMALIZATIONS, Normalization, normalized, sum_of
-from .terms import Sources, StyleLoss, Term
+from .terms import Sources, StyleLoss, Term, flat
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,17 @@ class Gram(StyleLoss):
         """Equation 2 as the masked features would have it, were they distributed as the whole style image's."""
         mask, positions = sources.mask(layer), np.prod(feature_shape(sources.painting.shape[:2], layer))
         target = total / positions * np.square(mask).sum() / sources.normalization.gram(mask.sum(), len(total))
-        return gram_term(layer, target, mask, sources.normalization)
+        return gram_term(layer, target, sources.masks[layer], sources.normalization)
 
 
-def gram_term(layer: str, target: np.ndarray, mask: np.ndarray, normalization: Normalization) -> Term:
+def gram_term(layer: str, target: np.ndarray, masks: list[np.ndarray], normalization: Normalization) -> Term:
     """Equation 3 of one layer: the Gram matrix of the masked features against the target's."""
-    wanted, weights = as_tensor(target), as_tensor(mask)
-    return lambda features, pixels: gram_distance(
-        gram_matrix(features[layer], weights, normalization), wanted, normalization
+    wanted, size = as_tensor(target), normalization.gram(float(flat(masks).sum()), len(target))
+    return Term(
+        layer,
+        constants=lambda cut: (cut.of(masks),),
+        summary=inner_products,
+        value=lambda products: gram_distance(products / size, wanted, normalization),
     )
 
 
@@ -50,13 +53,16 @@ def gram_matrix(features: Tensor, mask: Tensor, normalization: Normalization) ->
         mask: their weights; its sum must not be 0.
         normalization: its column `gram`.
     """
-    channels = features.shape[-1]
-    masked = ops.reshape(features * mask[..., None], (-1, channels))
+    return inner_products(features, mask) / normalization.gram(ops.sum(mask), features.shape[-1])
+
+
+def inner_products(features: Tensor, mask: Tensor) -> Tensor:
+    """Those of the channels of masked features, as in `gram_matrix`, (C, C)."""
+    masked = ops.reshape(features * mask[..., None], (-1, features.shape[-1]))
     # Both factors are the same, so the gradient through one, doubled, is that through both: half the work, and right
     # for every loss that treats the matrix as what it is, symmetric.
     product = ops.matmul(ops.transpose(ops.stop_gradient(masked)), masked)
-    gram = 2 * product - ops.stop_gradient(product)
-    return gram / normalization.gram(ops.sum(mask), channels)
+    return 2 * product - ops.stop_gradient(product)
 
 
 def gram_distance(gram: Tensor, target: Tensor, normalization: Normalization) -> Tensor:

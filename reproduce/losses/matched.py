@@ -7,6 +7,7 @@ import numpy as np
 
 from ..matching.correspondence import match
 from ..matching.patches import Matches
+from ..network.architecture import channels, stride
 from ..network.backend import as_tensor, ops
 from ..options import NOT_NEGATIVE, ODD, Rule, option
 from .gram import gram_matrix, gram_term
@@ -28,6 +29,15 @@ class Matching(StyleLoss, ABC):
     @property
     def halo(self) -> int:
         return self.patch_size // 2
+
+    @property
+    def queried(self) -> tuple[str, ...]:
+        return self.style_layers
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Queries and their matches."""
+        return sum(2 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.queried)
 
     def pieces(self, iterations: int) -> list[int]:
         each = self.rematch_every or iterations
@@ -54,4 +64,4 @@ class Matched(Matching):
     def _term(self, layer: str, matches: list[Matches], sources: Sources) -> Term:
         mask, vectors = sources.mask(layer), np.concatenate([found.vectors[:, 0, 0] for found in matches])
         target = gram_matrix(as_tensor(vectors), as_tensor(mask[mask > 0]), sources.normalization)
-        return gram_term(layer, ops.convert_to_numpy(target), mask, sources.normalization)
+        return gram_term(layer, ops.convert_to_numpy(target), sources.masks[layer], sources.normalization)

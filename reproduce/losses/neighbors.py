@@ -4,18 +4,17 @@ A sliced distance says how features are to be distributed, not which place is to
 go to opposite ends. A match is found by what a place is like, so places that are alike are drawn to the same.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..matching.patches import Matches
 from ..network.architecture import check_layers
-from ..network.backend import Tensor, as_tensor, ops
+from ..network.backend import Tensor, ops
 from ..options import NOT_NEGATIVE, option
 from .normalization import Normalization, sum_of
 from .sliced import Sliced
-from .terms import Sources, Term, weighted
+from .terms import Cut, Sources, Term, at, flat, weighted
 
 FAINTEST = 1e-6  # squared norm of features, far below those of a picture
 
@@ -35,12 +34,21 @@ class Neighbors(Sliced):
         super().__post_init__()
         check_layers("neighbor_layers", self.neighbor_layers)
 
+    @property
+    def queried(self) -> tuple[str, ...]:
+        return tuple(each for each in self.style_layers if each in (*self._with_angles, self.deepest))
+
+    @property
+    def _with_angles(self) -> list[str]:
+        layers = self.style_layers if self.neighbor_weight else ()
+        return [each for each in layers if each in (self.neighbor_layers or layers)]
+
     def terms(self, sources: Sources) -> dict[str, Term]:
-        layers = [each for each in self.style_layers if each in (self.neighbor_layers or self.style_layers)]
-        if not self.neighbor_weight or not layers:
+        layers = self._with_angles
+        if not layers:
             return super().terms(sources)
         # All at once: the painting is looked through once, and what is told of the work goes forward.
-        matches = self.matches(sources, tuple(each for each in self.style_layers if each in (*layers, self.deepest)))
+        matches = self.matches(sources, self.queried)
         distances = self.distances(matches[self.deepest], sources) if self.style_weight else {}
         share = self.neighbor_weight / len(layers)
         return self.shared_out(distances, sources) | {
@@ -49,13 +57,18 @@ class Neighbors(Sliced):
 
 
 def _term(layer: str, matches: list[Matches], sources: Sources) -> Term:
-    mask, targets = sources.mask(layer), np.concatenate([found.vectors[:, 0, 0] for found in matches])
-    cells, wanted, weights = np.flatnonzero(mask > 0), as_tensor(targets), as_tensor(mask[mask > 0])
+    masks, row = sources.masks[layer], sources.normalization
+    targets, weights = np.concatenate([found.vectors[:, 0, 0] for found in matches]), flat(masks)[flat(masks) > 0]
+    total = float(weights.sum(dtype=np.float64)) if row.average else 1.0
 
-    def term(features: dict, pixels: Sequence[Tensor]) -> Tensor:
-        return cosine_distance(ops.take(features[layer], cells, axis=0), wanted, weights, sources.normalization)
+    def constants(cut: Cut) -> tuple[np.ndarray, ...]:
+        which, places = cut.chosen([mask > 0 for mask in masks])
+        return places, targets[which], weights[which]
 
-    return term
+    def summary(features: Tensor, places: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+        return cosine_distance(at(features, places), wanted, weights, row._replace(average=False))
+
+    return Term(layer, constants, summary, value=lambda distance: distance / total)
 
 
 def cosine_distance(features: Tensor, targets: Tensor, mask: Tensor, normalization: Normalization) -> Tensor:

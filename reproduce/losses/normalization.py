@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from ..network.backend import Tensor, ops
 
+FAINTEST_TARGET = 1e-12  # what a target gives at least, where features are all dead
+
 
 class Normalization(NamedTuple):
     """The columns. A divisor is a function of what the sum runs over; None is what the target alone gives.
@@ -75,7 +77,7 @@ def normalized(total: Tensor, of_target: Callable[[], Tensor], divisor: float | 
 
     Where features are all dead, and that is 0, it becomes a large number instead of infinity.
     """
-    return total / ops.maximum(of_target(), 1e-12) if divisor is None else total / divisor
+    return total / ops.maximum(of_target(), FAINTEST_TARGET) if divisor is None else total / divisor
 
 
 def sum_of(values: Tensor) -> Tensor:

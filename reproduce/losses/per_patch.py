@@ -1,47 +1,70 @@
 """A Gram matrix for each patch: equation 4 as it is printed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..matching.patches import Matches, patches_of
+from ..matching.patches import Matches
+from ..network.architecture import stride
 from ..network.backend import Tensor, as_tensor, ops
 from .matched import Matching
-from .normalization import Normalization, normalized, sum_of
-from .terms import Sources, Term
+from .normalization import FAINTEST_TARGET, NORMALIZATIONS, Normalization, normalized, sum_of
+from .terms import Cut, Sources, Term, at, flat
 
 
 @dataclass(frozen=True)
 class PerPatch(Matching):
     """A Gram matrix for each patch under the mask against its match's (equation 4)."""
 
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Of each patch the match, what it is multiplied by, and the places."""
+        size = self.patch_size**2
+        return super().bytes_per_pixel * size + sum(8 * size / stride(layer) ** 2 for layer in self.style_layers)
+
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         matches = self.matches(sources, self.style_layers, keep_patches=True)
         return {layer: self._term(layer, matches[layer], sources) for layer in self.style_layers}
 
     def _term(self, layer: str, matches: list[Matches], sources: Sources) -> Term:
-        size, masks = self.patch_size, sources.masks[layer]
-        shares = [as_tensor(mask[..., None]) for mask in masks]
-        places = [np.flatnonzero(mask > 0) for mask in masks]
-        ends = np.cumsum([mask.size for mask in masks])
-        weights = as_tensor(sources.mask(layer)[sources.mask(layer) > 0])
+        size, masks, row = self.patch_size, sources.masks[layer], sources.normalization
         # Some part may have no match at all: NumPy could not tell its last dimension.
         vectors = [found.vectors.reshape(-1, size * size, found.vectors.shape[3]) for found in matches]
-        targets = ops.concatenate([
-            as_tensor(matched) * ops.take(patches_of(share, size), at, axis=0)
-            for matched, at, share in zip(vectors, places, shares)
-        ])  # fmt: skip
+        share, weights = np.concatenate([_patches_around(mask, size) for mask in masks]), flat(masks)[flat(masks) > 0]
+        targets = np.concatenate(vectors) * share
+        if row.distance is None:  # what all targets give, not those of some patches
+            nothing = as_tensor(np.zeros_like(targets))
+            own = float(patch_gram_distance(nothing, as_tensor(targets), as_tensor(weights), NORMALIZATIONS["sum"]))
+            row = row._replace(gram=lambda *_: 1, distance=lambda *_: max(own, FAINTEST_TARGET), average=False)
+        total = float(weights.sum(dtype=np.float64)) if row.average else 1.0
 
-        def term(features: dict, pixels: Sequence[Tensor]) -> Tensor:
-            patches = []
-            for end, at, share in zip(ends, places, shares):
-                height, width = share.shape[:2]
-                part = ops.reshape(features[layer][end - height * width : end], (height, width, -1))
-                patches.append(ops.take(patches_of(part * share, size), at, axis=0))
-            return patch_gram_distance(ops.concatenate(patches), targets, weights, sources.normalization)
+        def constants(cut: Cut) -> tuple[np.ndarray, ...]:
+            which, centers = cut.chosen([mask > 0 for mask in masks])
+            return _places_around(centers, cut.seen.shape, size), share[which], targets[which], weights[which]
 
-        return term
+        def summary(features: Tensor, places: Tensor, share: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+            patches = at(features, places) * share
+            return patch_gram_distance(patches, wanted, weights, row._replace(average=False))
+
+        return Term(layer, constants, summary, value=lambda distance: distance / total, halo=size // 2)
+
+
+def _patches_around(mask: np.ndarray, size: int) -> np.ndarray:
+    """Of a mask (h, w) the patch around every place where it is not 0, 0 beyond its border: (n, size size, 1)."""
+    padded = np.pad(mask, size // 2)
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (size, size))[mask > 0]
+    return patches.reshape(-1, size * size, 1)
+
+
+def _places_around(centers: np.ndarray, shape: tuple[int, int], size: int) -> np.ndarray:
+    """The places of the patches around some places (n,) among cells of `shape`, row by row: int32 (n, size size).
+
+    Beyond the border, where masks are 0, they are those of other cells.
+    """
+    offsets = np.arange(size, dtype=np.int32) - size // 2
+    rows = np.clip((centers // shape[1])[:, None, None] + offsets[:, None], 0, shape[0] - 1)
+    columns = np.clip((centers % shape[1])[:, None, None] + offsets, 0, shape[1] - 1)
+    return (rows * shape[1] + columns).reshape(-1, size * size)
 
 
 def patch_gram_distance(patches: Tensor, targets: Tensor, mask: Tensor, normalization: Normalization) -> Tensor:

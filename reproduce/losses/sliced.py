@@ -1,6 +1,5 @@
 """Sliced Wasserstein distances (Heitz et al. 2021) to a painting's features at one correspondence (DPH's 2nd pass)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,10 @@ from ..network.backend import Tensor, as_tensor, ops
 from ..options import NOT_NEGATIVE, option
 from .matched import Matching
 from .normalization import normalized, sum_of
-from .terms import Sources, Term
+from .terms import Sources, Term, at
 
 SORTED_NUMBERS = 1 << 20  # projections of one layer that an evaluation sorts, about 50 ms
+FEWEST = 32  # directions, however many features there are
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,15 @@ class Sliced(Matching):
         "add places from all over the painting, of the matches' tones, as a share of the matched ones",
         NOT_NEGATIVE,
     )
+
+    @property
+    def queried(self) -> tuple[str, ...]:
+        return (self.deepest,)
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Projections, those of the target, sorted ones, their differences, in float64 too, and the slopes."""
+        return super().bytes_per_pixel + sum(8 * 4 * FEWEST / stride(layer) ** 2 for layer in self.style_layers)
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         return self.distances(self.matches(sources, (self.deepest,))[self.deepest], sources)
@@ -48,7 +57,7 @@ class Sliced(Matching):
         }
         targets = gather(sources.extractor, sources.painting, places)
         return {
-            layer: _term(layer, pairs[layer].cells, targets[layer], sources.seed)
+            layer: _term(layer, pairs[layer].cells, sources.masks[layer], targets[layer], sources.seed)
             for layer in self.style_layers
             if len(pairs[layer].cells)  # a thin object may not fill a cell of a deep layer by half
         }
@@ -71,39 +80,43 @@ def _tones(painting: np.ndarray, layer: str) -> np.ndarray:
     return to_lab(resize(painting, feature_shape(painting.shape[:2], layer)))
 
 
-def _term(layer: str, cells: np.ndarray, target: np.ndarray, seed: int) -> Term:
-    """Sliced distance of the features at `cells` to the target features (n, C)."""
+def _term(layer: str, cells: np.ndarray, masks: list[np.ndarray], target: np.ndarray, seed: int) -> Term:
+    """Sliced distance of the features at `cells`, counted over all masks, to the target features (n, C)."""
     depth = target.shape[1]
-    number = int(np.clip(SORTED_NUMBERS // len(cells), 32, 128))
+    number = int(np.clip(SORTED_NUMBERS // len(cells), FEWEST, 128))
     random = np.random.default_rng(seed).standard_normal((depth, number))
     directions = as_tensor(random / np.linalg.norm(random, axis=0))
-    projected = ops.convert_to_numpy(sorted_projections(as_tensor(target), directions))
+    projected = ops.convert_to_numpy(ops.sort(projections(as_tensor(target), directions), axis=-1))
     wanted = as_tensor(quantiles(projected, len(cells)))
+    ends = np.cumsum([mask.size for mask in masks])
+    where = [np.zeros(mask.shape, bool) for mask in masks]
+    for part, end in zip(where, ends):
+        part.flat[cells[(cells >= end - part.size) & (cells < end)] - (end - part.size)] = True
+    return Term(
+        layer,
+        constants=lambda cut: cut.chosen(where)[1:],
+        summary=lambda features, places: projections(at(features, places), directions),
+        value=lambda along: sliced_wasserstein_distance(along, wanted),
+        joined=lambda several: ops.concatenate(several, axis=-1),
+    )
 
-    def term(features: dict, pixels: Sequence[Tensor]) -> Tensor:
-        chosen = ops.take(features[layer], cells, axis=0)
-        return sliced_wasserstein_distance(chosen, wanted, directions)
 
-    return term
-
-
-def sliced_wasserstein_distance(features: Tensor, target: Tensor, directions: Tensor) -> Tensor:
+def sliced_wasserstein_distance(along: Tensor, target: Tensor) -> Tensor:
     """Squared sliced 2-Wasserstein distance of two sets (Heitz et al. 2021, equation 3), over the target's energy.
 
     Along a direction the best assignment of two sets of numbers is that of their sorted orders.
 
     Args:
-        features: (n, C), a set: their order does not count.
-        target: (K, n), another set's `sorted_projections`.
-        directions: (C, K), of unit length.
+        along: (K, n), a set's `projections`: their order does not count.
+        target: (K, n), another set's, sorted.
     """
-    distance = sum_of(ops.square(sorted_projections(features, directions) - target))
+    distance = sum_of(ops.square(ops.sort(along, axis=-1) - target))
     return normalized(distance, lambda: sum_of(ops.square(target)), None)
 
 
-def sorted_projections(features: Tensor, directions: Tensor) -> Tensor:
-    """Features (n, C) along each of the directions (C, K), sorted: (K, n)."""
-    return ops.sort(ops.transpose(ops.matmul(features, directions)), axis=-1)
+def projections(features: Tensor, directions: Tensor) -> Tensor:
+    """Features (n, C) along each of the directions (C, K), of unit length: (K, n)."""
+    return ops.transpose(ops.matmul(features, directions))
 
 
 def quantiles(values: np.ndarray, count: int) -> np.ndarray:

@@ -2,24 +2,88 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import expect
+from ..images.geometry import Rectangle
 from ..matching.correspondence import OnShare
 from ..network.architecture import check_layers
-from ..network.backend import Tensor
+from ..network.backend import Tensor, ops
 from ..network.features import Extractor, Tile
 from ..options import NOT_NEGATIVE, Options, option
 from .normalization import Normalization
 
-# Layer -> (n, C): the cells that the free pixels reach, row by row, one part of the image after the other.
-Features = dict[str, Tensor]
-# Features, and of each part its rectangle of pixels (h, w, 3) -> one summand of the loss.
-Term = Callable[[Features, Sequence[Tensor]], Tensor]
+
+class Cut(NamedTuple):
+    """Cells of one layer that go through the network at once: all of a part of the image, or some of them.
+
+    Attributes:
+        part: its number.
+        own: the cells that count here, within the rectangle of those that the part's free pixels reach.
+        seen: those whose features are known here: `own`, and a term's `halo` around where the part goes on.
+    """
+
+    part: int
+    own: Rectangle
+    seen: Rectangle
+
+    def of(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """What is seen of arrays over the cells (h, w, ...) of each part, 0 where a cell does not count here."""
+        array, own = parts[self.part], self.own.shift(-self.seen.top, -self.seen.left).slices
+        if self.own == self.seen:
+            return array[self.own.slices]
+        out = np.zeros((*self.seen.shape, *array.shape[2:]), array.dtype)
+        out[own] = array[self.own.slices]
+        return out
+
+    def chosen(self, parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Of some cells, bool (h, w) of each part, those that count here.
+
+        Returns:
+            bool (n,), which these are of all that were chosen, row by row, one part after the other; and int32 (m,),
+            where they are among what is seen, row by row.
+        """
+        before = sum(int(where.sum()) for where in parts[: self.part])
+        rows, columns = np.nonzero(parts[self.part])
+        own, seen = self.own, self.seen
+        inside = (rows >= own.top) & (rows < own.bottom) & (columns >= own.left) & (columns < own.right)
+        which = np.zeros(sum(int(where.sum()) for where in parts), bool)
+        which[before : before + len(rows)] = inside
+        places = (rows[inside] - seen.top) * seen.shape[1] + columns[inside] - seen.left
+        return which, places.astype(np.int32)
+
+
+def total(summaries: Sequence[Tensor]) -> Tensor:
+    """The sum of what was found out of some cells and of others."""
+    return sum(summaries[1:], start=summaries[0])
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of the loss: a value of what can be summed up of the image's cells, some of them at a time.
+
+    So an image whose features do not fit into memory is looked at tile by tile: twice, first for the summaries, then,
+    when the value's slope along each of them is known, for the gradient.
+
+    Attributes:
+        layer: whose features the term is about; PIXELS for the image's own values, RGB in [0, 1].
+        constants: what `summary` is told of some cells beside their features: arrays of float, or of int32 for places.
+        summary: (features (h, w, C) of what is seen, *constants) -> what the value needs to know of these cells.
+        value: the joined summaries of all cells -> the summand.
+        joined: summaries of several cuts -> that of all their cells.
+        halo: cells around those that count whose features the summary needs, where the part goes on.
+    """
+
+    layer: str
+    constants: Callable[[Cut], tuple[np.ndarray, ...]]
+    summary: Callable[..., Tensor]
+    value: Callable[[Tensor], Tensor] = lambda summary: summary
+    joined: Callable[[Sequence[Tensor]], Tensor] = total
+    halo: int = 0
 
 
 class Sources(NamedTuple):
@@ -28,7 +92,8 @@ class Sources(NamedTuple):
     Attributes:
         painting: (H, W, 3), the image whose style is wanted.
         masks: layer -> of each part (h, w), how much each cell that the free pixels reach counts; some of them do.
-        queries: of each part the features of those cells in the image that is matched, with the style loss's `halo`.
+        queries: of each part the features of those cells in the image that is matched, at the layers that the style
+            loss has `queried`, with its `halo`.
         extractor: of features.
         normalization: what sums are divided by.
         seed: of random numbers.
@@ -46,6 +111,11 @@ class Sources(NamedTuple):
     def mask(self, layer: str) -> np.ndarray:
         """How much each cell counts, (n,)."""
         return flat(self.masks[layer])
+
+
+def at(features: Tensor, places: Tensor) -> Tensor:
+    """Of features (h, w, C) those at places (n, ...), which count the cells row by row: (n, ..., C)."""
+    return ops.take(ops.reshape(features, (-1, features.shape[-1])), places, axis=0)
 
 
 def flat(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -74,6 +144,16 @@ class StyleLoss(Options, ABC):
         expect(len(weights) in (0, layers), f"layer_weights for each of the {layers} style layers, or none", weights)
         expect(not weights or any(weights), "a weight above 0 among layer_weights", weights)
         object.__setattr__(self, "layer_weights", tuple(map(float, weights)))
+
+    @property
+    def queried(self) -> tuple[str, ...]:
+        """Layers at which the terms need to know of the query."""
+        return ()
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Held for each pixel that is optimised, beside the features: targets, and what all of them are sorted in."""
+        return 0.0
 
     @abstractmethod
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
@@ -104,4 +184,4 @@ class StyleLoss(Options, ABC):
 
 def weighted(weight: float, term: Term) -> Term:
     """The term times a weight."""
-    return lambda features, pixels: weight * term(features, pixels)
+    return replace(term, value=lambda summary: weight * term.value(summary))

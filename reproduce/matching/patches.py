@@ -68,18 +68,6 @@ class Matches:
                 self.vectors[better, dy + self.kept_radius, dx + self.kept_radius] = matched
 
 
-def patches_of(features: Tensor, size: int) -> Tensor:
-    """The size x size patch around every position, zero beyond the border: (h, w, C) -> (h w, size size, C).
-
-    Made of shifted slices: Keras's own `extract_patches` is a convolution, and 40 times slower.
-    """
-    height, width, depth = features.shape
-    radius = size // 2
-    padded = ops.pad(features, ((radius, radius), (radius, radius), (0, 0)))
-    shifted = [padded[dy : dy + height, dx : dx + width] for dy in range(size) for dx in range(size)]
-    return ops.reshape(ops.stack(shifted, axis=2), (height * width, size * size, depth))
-
-
 def patch_norms(features: np.ndarray, radius: int) -> np.ndarray:
     """Euclidean norm of the patch around every position, (h, w) for features (h, w, C); zeros beyond the border."""
     squares = np.einsum("ijk,ijk->ij", features, features, dtype=np.float64)  # in one pass, without a copy in float64

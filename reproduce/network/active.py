@@ -119,7 +119,7 @@ class ActiveNetwork:
             else:
                 active = before.shrink(2).clip((shape[0] // 2, shape[1] // 2))
                 needed = active.scale(2)
-            frame = None if whole else _Frame.of(features, before, needed)
+            frame = None if whole else Frame.of(features, before, needed)
             self.steps.append((operation, layer, frame))
             if not whole:
                 features = ops.convert_to_numpy(layer(features))
@@ -134,7 +134,7 @@ class ActiveNetwork:
         return outputs
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """Constant features around a hole; the image's zero padding counts as such."""
 
     features: Tensor  # (1, h, w, C), zero inside the hole
@@ -142,7 +142,8 @@ class _Frame(NamedTuple):
     padding: tuple  # that brings those to the frame's size
 
     @classmethod
-    def of(cls, features: np.ndarray, hole: Rectangle, needed: Rectangle) -> _Frame:
+    def of(cls, features: np.ndarray, hole: Rectangle, needed: Rectangle) -> Frame:
+        """Of features (1, H, W, C) those of a rectangle, but for those in the hole."""
         inner = hole.clip((needed.bottom, needed.right))  # a pooling drops an odd last row or column
         constant = crop(features[0], needed)
         constant[inner.shift(-needed.top, -needed.left).slices] = 0
@@ -152,6 +153,7 @@ class _Frame(NamedTuple):
         return cls(as_tensor(constant[None]), kept, ((0, 0), rows, columns, (0, 0)))
 
     def around(self, features: Tensor) -> Tensor:
+        """The frame with features (1, h', w', C) in its hole."""
         return ops.pad(features[:, *self.kept], self.padding) + self.features
 
 

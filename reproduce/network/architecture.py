@@ -32,6 +32,9 @@ OPERATIONS = tuple(
 LAYERS = tuple(operation.name for operation in OPERATIONS if operation.kind == "convolution")
 
 
+PIXELS = "pixels"  # the layer before all others: its features are the image's own values
+
+
 def operations_until(layers: tuple[str, ...]) -> tuple[Operation, ...]:
     """The operations up to and including the deepest of `layers`.
 
@@ -47,8 +50,8 @@ def operations_until(layers: tuple[str, ...]) -> tuple[Operation, ...]:
 
 
 def stride(layer: str) -> int:
-    """Pixels between neighbouring features of a layer: 1, 2, 4, 8 or 16."""
-    return 2 ** sum(operation.kind == "pooling" for operation in operations_until((layer,)))
+    """Pixels between neighbouring features of a layer: 1, 2, 4, 8 or 16; 1 of PIXELS."""
+    return 2 ** sum(operation.kind == "pooling" for operation in _operations_of(layer))
 
 
 def channels(layer: str) -> int:
@@ -63,9 +66,13 @@ def feature_shape(shape: tuple[int, int], layer: str) -> tuple[int, int]:
 
 def field_of_view(cells: Rectangle, layer: str) -> Rectangle:
     """The pixels that a rectangle of a layer's features depends on (it may reach beyond the image)."""
-    for operation in reversed(operations_until((layer,))):
+    for operation in reversed(_operations_of(layer)):
         cells = cells.grow(1) if operation.kind == "convolution" else cells.scale(2)
     return cells
+
+
+def _operations_of(layer: str) -> tuple[Operation, ...]:
+    return () if layer == PIXELS else operations_until((layer,))
 
 
 def reach(pixels: Rectangle, shape: tuple[int, int], layer: str) -> Rectangle:

@@ -24,6 +24,7 @@ __all__ = [
     "as_array",
     "as_tensor",
     "compiled",
+    "compiled_for",
     "keras",
     "limit_gpu_memory",
     "limit_threads",
@@ -32,6 +33,7 @@ __all__ = [
     "seconds_in",
     "value_and_gradient",
     "versions",
+    "with_gradient",
 ]
 
 Tensor = Any  # what Keras's operations take and give
@@ -98,11 +100,12 @@ def limit_threads(count: int) -> None:
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """A constant as a tensor of the default float type.
+    """A constant as a tensor of the default float type, or of int32 where it is an array of that.
 
     A compiled function refers to a tensor, but writes an array into its graph, and copies that several times over.
     """
-    return ops.convert_to_tensor(array, dtype=keras.config.floatx())
+    kind = array.dtype if getattr(array, "dtype", None) == np.int32 else keras.config.floatx()
+    return ops.convert_to_tensor(array, dtype=kind)
 
 
 def as_array(tensor: Tensor) -> np.ndarray:
@@ -115,17 +118,34 @@ def compiled(function: Callable, shape: tuple[int | None, ...]) -> Callable:
     return tf.function(function, input_signature=[tf.TensorSpec(shape, keras.config.floatx())], autograph=False)
 
 
+def compiled_for(function: Callable, *examples: Any) -> Callable:
+    """Compile a function once for several calls, whose arguments differ in the lengths of their arrays alone.
+
+    Args:
+        function: of nested tuples of tensors.
+        examples: of each call a tuple of its arguments, which are nested tuples of arrays.
+    """
+
+    def specification(*arrays: np.ndarray) -> Any:
+        lengths = [sides[0] if len(set(sides)) == 1 else None for sides in zip(*(np.shape(array) for array in arrays))]
+        return tf.TensorSpec(lengths, arrays[0].dtype)
+
+    signature = tf.nest.map_structure(specification, *examples)
+    return tf.function(function, input_signature=signature, autograph=False)
+
+
 def value_and_gradient(terms: Callable[[Tensor], dict], shape: tuple[int, ...]) -> Callable:
     """Compile x -> (terms, gradient of their sum), for x of one shape; one copy to the device and one back a call."""
+    return compiled(lambda x: with_gradient(terms, x), shape)
 
-    def evaluate(x: Tensor) -> tuple[dict, Tensor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            values = terms(x)
-            loss = sum(values.values())
-        return values, tape.gradient(loss, x)
 
-    return compiled(evaluate, shape)
+def with_gradient(terms: Callable[[Any], dict], x: Any) -> tuple[dict, Any]:
+    """Terms at x, a tensor or nested tuples of some, and the gradient of their sum there."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        values = terms(x)
+        loss = sum(values.values())
+    return values, tape.gradient(loss, x)
 
 
 def matrix_product_speed(size: int = 2048) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from .backend import Tensor, compiled, keras, ops
 from .weights import Weights, load_weights
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
+BEYOND = 1 << 40  # pixels: farther than any image reaches
 TILE_SIDE = 512  # pixels: a painting goes through the network in tiles of this side, or up to twice as much
 
 
@@ -123,14 +125,50 @@ class Tile(NamedTuple):
 def features_within(extractor: Extractor, image: np.ndarray, cells: dict[str, Rectangle], halo: int = 0) -> Tile:
     """The features of a rectangle of each layer, computed on no more pixels than they depend on.
 
-    Beyond the image's border the halo is zero, as the network's own padding is.
+    Beyond the border of the image the halo is zero, as the network's own padding is.
+
+    Notes:
+        Memory follows TILE_SIDE, beside the features themselves.
     """
-    window = window_around({layer: rectangle.grow(halo) for layer, rectangle in cells.items()}, image.shape[:2])
+    if not cells:
+        return Tile({}, {}, halo)
+    wanted = {layer: rectangle.grow(halo) for layer, rectangle in cells.items()}
+    features: dict[str, np.ndarray] = {}
+    window, grid = window_around(wanted, image.shape[:2]), max(map(stride, wanted))
+    rows, columns = (
+        even_cuts(start, stop, max(1, (stop - start) // TILE_SIDE), grid) for start, stop in zip(window[:2], window[2:])
+    )
+    for piece in split(wanted, rows, columns):
+        for layer, found in _features_at_once(extractor, image, piece).items():
+            if layer not in features:
+                features[layer] = np.empty((*wanted[layer].shape, found.shape[2]), found.dtype)
+            features[layer][piece[layer].shift(-wanted[layer].top, -wanted[layer].left).slices] = found
+    return Tile(features, cells, halo)
+
+
+def _features_at_once(extractor: Extractor, image: np.ndarray, cells: dict[str, Rectangle]) -> dict[str, np.ndarray]:
+    """Features (h, w, C) of a rectangle of each layer, 0 beyond the border of the image."""
+    window = window_around(cells, image.shape[:2])
     in_window, features = extractor(image[window.slices]), {}
     for layer, rectangle in cells.items():
         top, left = window.top // stride(layer), window.left // stride(layer)
-        features[layer] = crop(in_window[layer], rectangle.grow(halo).shift(-top, -left))
-    return Tile(features, cells, halo)
+        features[layer] = crop(in_window[layer], rectangle.shift(-top, -left))
+    return features
+
+
+def even_cuts(start: int, stop: int, count: int, grid: int) -> list[int]:
+    """Where to cut from `start` to `stop` into `count` pieces of about one length, on a grid."""
+    return [grid * round((start + (stop - start) * k / count) / grid) for k in range(1, count)]
+
+
+def split(cells: dict[str, Rectangle], rows: list[int], columns: list[int]) -> list[dict[str, Rectangle]]:
+    """Rectangles of features cut along some rows and columns of pixels, which lie on the deepest layer's grid."""
+    bands = [pairwise([-BEYOND, *lines, BEYOND]) for lines in (rows, columns)]
+    pieces = [Rectangle(top, left, bottom, right) for (top, bottom), (left, right) in product(*bands)]
+    return [
+        {layer: rectangle.meet(piece.shrink_to_whole(stride(layer))) for layer, rectangle in cells.items()}
+        for piece in pieces
+    ]
 
 
 def painting_tiles(
@@ -148,7 +186,8 @@ def painting_tiles(
     pieces = [(top, left, bottom, right) for top, bottom in rows for left, right in columns]
     for piece in pieces:
         cells = {layer: Rectangle(*piece).shrink_to_whole(stride(layer)) for layer in extractor.layers}
-        yield features_within(extractor, image, cells, halo), len(pieces)
+        with_halo = {layer: rectangle.grow(halo) for layer, rectangle in cells.items()}
+        yield Tile(_features_at_once(extractor, image, with_halo), cells, halo), len(pieces)
 
 
 def window_around(cells: dict[str, Rectangle], shape: tuple[int, int]) -> Rectangle:

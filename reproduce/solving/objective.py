@@ -1,5 +1,6 @@
 """A problem (images, masks, settings) as a function: the loss and its gradient over the free pixels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,12 +11,14 @@ from ..images.geometry import Rectangle
 from ..losses.normalization import normalization_of
 from ..losses.terms import Sources, Term, weighted
 from ..matching.correspondence import OnShare
-from ..network.active import ActiveNetwork, independent_parts
-from ..network.architecture import reach
-from ..network.backend import Tensor, keras, ops, value_and_gradient
-from ..network.features import Extractor, features_within, window_around
+from ..network.active import ActiveNetwork, Frame, independent_parts
+from ..network.architecture import PIXELS, reach
+from ..network.backend import Tensor, as_tensor, keras, ops, value_and_gradient
+from ..network.features import Extractor, features_within
+from ..network.features import Tile as Features
 from ..network.mask_pyramid import masks_at_layers
 from ..settings import Settings
+from .tiles import Tile, TiledEvaluation, constants_of, halos_of, tiles_of
 
 
 class Style(NamedTuple):
@@ -69,6 +72,7 @@ class Objective:
         extractor: a network that puts out `settings.layers`.
         settings: the losses with their weights, and the normalisation.
         on_share: told of the work on the targets.
+        at_once: pixels that go through the network at once at most; None: all that change and what they see.
 
     Attributes:
         start: float64 (n,), the free pixels at the start, row by row, RGB one after the other.
@@ -78,29 +82,44 @@ class Objective:
             layer.
     """
 
-    def __init__(self, problem: Problem, extractor: Extractor, settings: Settings, on_share: OnShare = lambda *_: None):
+    def __init__(
+        self,
+        problem: Problem,
+        extractor: Extractor,
+        settings: Settings,
+        on_share: OnShare = lambda *_: None,
+        at_once: float | None = None,
+    ):
         if not problem.free.any():
             raise InputError("Expected a mask that selects something. Received: an empty mask")
         shape = problem.content.shape[:2]
         self._parts = parts = independent_parts(problem.free, settings.layers, settings.style.halo)
         ends = np.cumsum([3 * part.area for part in parts])
         # Of each part where its values are among those of all, and what they are brought back to.
-        places = [(slice(end - 3 * part.area, end), (*part.shape, 3)) for part, end in zip(parts, ends)]
+        self._places = [(slice(end - 3 * part.area, end), (*part.shape, 3)) for part, end in zip(parts, ends)]
         self._free = _values_of(problem.free, parts)
         values = np.concatenate([problem.content[part.slices].ravel() for part in parts])
         self._values = values.astype(keras.config.floatx())
         self.start = problem.start[problem.free].ravel().astype(np.float64)
         cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
         terms = self._terms(problem, cells, extractor, settings, on_share)
-        networks = [_network(extractor, problem.content, *pair) for pair in zip(parts, cells)]
+        tiles = tiles_of(parts, shape, settings.layers, halos_of(terms.values()), at_once)
+        if at_once is not None and sum(tile.window.area for tile in tiles) > at_once:
+            self._evaluate: Callable = TiledEvaluation(terms, tiles, parts, problem.content, extractor)
+        else:
+            self._evaluate = self._at_once(terms, tiles, problem.content, extractor)
+
+    def _at_once(
+        self, terms: dict[str, Term], tiles: list[Tile], content: np.ndarray, extractor: Extractor
+    ) -> Callable:
+        """The evaluation in which all that changes goes through the network at once, what does not is kept."""
+        looks = [_Look(part, tile, content, extractor, terms) for part, tile in zip(self._parts, tiles)]
 
         def evaluate(values: Tensor) -> dict[str, Tensor]:
-            pixels = [ops.reshape(values[at], shape) for at, shape in places]
-            outputs = [network(patch) for network, patch in zip(networks, pixels)]
-            features = {layer: _joined([output[layer] for output in outputs]) for layer in settings.layers}
-            return {name: term(features, pixels) for name, term in terms.items()}
+            of_each = zip(*(look(ops.reshape(values[at], shape)) for look, (at, shape) in zip(looks, self._places)))
+            return {name: term.value(term.joined(several)) for (name, term), several in zip(terms.items(), of_each)}
 
-        self._evaluate = value_and_gradient(evaluate, self._values.shape)
+        return value_and_gradient(evaluate, self._values.shape)
 
     def _terms(
         self,
@@ -113,9 +132,12 @@ class Objective:
         """Every summand of the loss, by the name that reports call it."""
         shape, halo = problem.content.shape[:2], settings.style.halo
         normalization = normalization_of(settings.weighing.normalization, shape)
-        content = queries = [features_within(extractor, problem.content, within, halo) for within in cells]
+        kept, queried = set(settings.content.used), set(settings.style.queried)
+        if problem.query is None:
+            kept |= queried
+        content = queries = [_features(extractor, problem.content, of_part, kept, halo) for of_part in cells]
         if problem.query is not None:
-            queries = [features_within(extractor, problem.query, within, halo) for within in cells]
+            queries = [_features(extractor, problem.query, of_part, queried, halo) for of_part in cells]
         masks = _masks_within(problem.mask, cells, settings)
         of_content = settings.content.terms(content, masks, shape, normalization)
         terms = {f"content {layer}": term for layer, term in of_content.items()}
@@ -126,7 +148,7 @@ class Objective:
             of_layers = settings.style.terms(sources)
             terms |= {f"{name} {layer}": weighted(style.weight, term) for layer, term in of_layers.items()}
         styles = [style.image for style in problem.styles]
-        return terms | settings.variation.terms(problem.content, styles, self._parts, problem.free, normalization)
+        return terms | settings.variation.terms(styles, self._parts, problem.free, normalization)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
         """Loss, gradient (n,), and the weighted terms that the loss sums, at free pixels `x` (n,); all in float64."""
@@ -148,15 +170,36 @@ def _values_of(free: np.ndarray, parts: list[Rectangle]) -> np.ndarray:
     return (3 * pixels[:, None] + np.arange(3)).ravel()
 
 
-def _network(extractor: Extractor, content: np.ndarray, part: Rectangle, cells: dict[str, Rectangle]) -> ActiveNetwork:
-    window = window_around(cells, content.shape[:2])
-    return ActiveNetwork(extractor, content[window.slices], part.shift(-window.top, -window.left))
+class _Look:
+    """What the terms sum up of a part whose pixels change, all else being kept.
+
+    Args:
+        part: its rectangle.
+        tile: the whole of it.
+        content: (H, W, 3), the image around it.
+        extractor: the network.
+        terms: the summands of the loss.
+    """
+
+    def __init__(self, part: Rectangle, tile: Tile, content: np.ndarray, extractor: Extractor, terms: dict[str, Term]):
+        window = tile.window
+        self.network = ActiveNetwork(extractor, content[window.slices], part.shift(-window.top, -window.left))
+        self.pixels = Frame.of(content[None], part, tile.own[PIXELS])
+        self.terms = [(term, [as_tensor(array) for array in constants_of(term, tile, tile.own)])
+                      for term in terms.values()]  # fmt: skip
+
+    def __call__(self, patch: Tensor) -> list[Tensor]:
+        """A summary for each term, for pixels (h, w, 3)."""
+        features = self.network(patch) | {PIXELS: self.pixels.around(patch[None])[0]}
+        return [term.summary(features[term.layer], *constants) for term, constants in self.terms]
 
 
-def _joined(features: list[Tensor]) -> Tensor:
-    """Features (h, w, C) of the parts as one (n, C)."""
-    rows = [ops.reshape(part, (-1, part.shape[-1])) for part in features]
-    return rows[0] if len(rows) == 1 else ops.concatenate(rows)
+def _features(
+    extractor: Extractor, image: np.ndarray, cells: dict[str, Rectangle], layers: set[str], halo: int
+) -> Features:
+    """The features of some layers, within the cells that a part's free pixels reach."""
+    wanted = {layer: within for layer, within in cells.items() if layer in layers}
+    return features_within(extractor, image, wanted, halo)._replace(cells=cells)
 
 
 def _masks_within(

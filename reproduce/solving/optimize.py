@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import Bounds, OptimizeResult
-from scipy.optimize import minimize as scipy_minimize
 
 from ..errors import InputError
 from ..stopping import Stop, Stopped
+from .lbfgs import lbfgsb
 
 LINE_SEARCH_STEPS = 20  # SciPy's default, stated because the limit on evaluations follows from it
 STOPPED_BY_USER = "STOPPED BY THE USER"
@@ -78,31 +77,26 @@ def minimize(
     recorder = _Recorder(function, Stop() if stop is None else stop, before, on_evaluation)
     iterations, interrupted = iterations - before.iterations, False
 
-    def after_iteration(intermediate_result: OptimizeResult) -> None:
+    def after_iteration(value: float, x: np.ndarray) -> None:
         recorder.iterations += 1
-        on_iteration(recorder.iterations, intermediate_result.fun * recorder.scale, intermediate_result.x)
+        on_iteration(recorder.iterations, value * recorder.scale, x)
 
     try:
         recorder.begin()
         if iterations == 0:
             stop_reason = "NO ITERATIONS WERE ASKED FOR"
         else:
-            stop_reason = scipy_minimize(
+            stop_reason = lbfgsb(
                 recorder,
                 recorder.best,
-                jac=True,
-                method="L-BFGS-B",
-                bounds=None if bounds is None else Bounds(*(np.full(before.x.size, bound) for bound in bounds)),
-                callback=after_iteration,
-                options={
-                    "maxiter": iterations,
-                    "maxfun": iterations * LINE_SEARCH_STEPS,
-                    "maxls": LINE_SEARCH_STEPS,
-                    "maxcor": history,
-                    "ftol": tolerance,
-                    "gtol": 0.0,
-                },
-            ).message
+                bounds=bounds,
+                iterations=iterations,
+                evaluations=iterations * LINE_SEARCH_STEPS,
+                line_search_steps=LINE_SEARCH_STEPS,
+                history=history,
+                tolerance=tolerance,
+                after_iteration=after_iteration,
+            )
     except Stopped:
         stop_reason, interrupted = STOPPED_BY_USER, True
     except _NotFinite:

@@ -1,7 +1,7 @@
-"""What a run will take, told before it starts: a model of the memory and the arithmetic of an evaluation.
+"""What a run will take, told before it starts: a model of the memory (`memory`) and the arithmetic of an evaluation.
 
-The model counts the code's own buffers and multiplications, layer by layer. How many bytes the process holds for each
-of them was fitted to measured runs; `python -m experiments benchmark` prints the predicted beside the measured.
+How much of the machine's speed an evaluation reaches was fitted to measured runs; `python -m experiments benchmark`
+prints the predicted beside the measured.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 from ..images.arrays import scaled_shape
 from ..images.geometry import Rectangle
-from ..network.architecture import LAYERS, channels, field_of_view, operations_until, reach, stride
-from ..network.features import TILE_SIDE
+from ..network.architecture import LAYERS, channels, operations_until, reach
 from ..settings import Settings
+from .memory import Size, activation_bytes, fit, tiles_for
 from .run import stages
-
-Size = tuple[int, int]  # (height, width)
 
 
 class Work(NamedTuple):
@@ -24,20 +22,18 @@ class Work(NamedTuple):
     activation_bytes: float
 
 
-def work(shape: tuple[int, int], pixels: Rectangle, layers: tuple[str, ...]) -> Work:
+def work(shape: Size, pixels: Rectangle, layers: tuple[str, ...]) -> Work:
     """The work of an evaluation in an image of (height, width) `shape` of which the rectangle `pixels` changes.
 
     A multiplication and an addition are two operations; the gradient repeats every convolution once, backwards.
     """
-    flops, activation_bytes, inputs = 0.0, 0.0, 3
+    flops, inputs = 0.0, 3
     used = {operation.name for operation in operations_until(layers)}
     for layer in LAYERS:
         if layer in used:
-            height, width = reach(pixels, shape, layer).shape
-            flops += 2 * 2 * 9 * inputs * channels(layer) * height * width
-            activation_bytes += 4 * channels(layer) * height * width
+            flops += 2 * 2 * 9 * inputs * channels(layer) * reach(pixels, shape, layer).area
             inputs = channels(layer)
-    return Work(flops, activation_bytes)
+    return Work(flops, activation_bytes(pixels, shape, layers))
 
 
 class Estimate(NamedTuple):
@@ -47,11 +43,15 @@ class Estimate(NamedTuple):
         memory_bytes: held at most.
         working_shape: (height, width) of the image at the last scale.
         stages: (iterations, operations of an evaluation) of each.
+        tiles: in which the image goes through the network at the last scale.
+        history: gradients that L-BFGS remembers.
     """
 
     memory_bytes: float
     working_shape: tuple[int, int]
     stages: list[tuple[int, float]]
+    tiles: int
+    history: int
 
     @property
     def flops(self) -> float:
@@ -63,13 +63,7 @@ class Estimate(NamedTuple):
         return sum(count * seconds_per_evaluation(flops, product_speed) for count, flops in self.stages)
 
 
-# Fitted to measured peaks of the process, on Linux with TensorFlow 2.21 (the benchmark's table of memory).
-PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
-BYTES_PER_ACTIVATION_BYTE = 2.6  # an evaluation: what is kept for the gradient, and the gradients
-FORWARD_BYTES_PER_PIXEL = 900  # the painting's features, tile by tile
-COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
-DETAIL_BYTES = 0.25e9  # the painting's patches that detail is borrowed from, beside what TensorFlow still holds
-# Fitted likewise to evaluations: what convolutions reach of a matrix product's speed, and what else a call takes.
+# Fitted to measured evaluations: what convolutions reach of a matrix product's speed, and what else a call takes.
 SHARE_OF_PRODUCT_SPEED = 0.8
 OVERHEAD_SECONDS = 0.01
 
@@ -90,33 +84,31 @@ class Extent(NamedTuple):
     bytes_per_pixel: float
 
 
-def estimate(extent: Extent, settings: Settings) -> Estimate:
-    """Expect the cost of a run that reaches so far."""
+def estimate(extent: Extent, settings: Settings, limit: float | None = None) -> Estimate:
+    """Expect the cost of a run that reaches so far, within a limit of memory in bytes.
+
+    Raises:
+        TooLarge: it cannot be done within that.
+    """
     planned = stages(settings)
-    works = [_work_at(scaled_shape(extent.worked, stage.scale), extent, settings) for stage in planned]
-    costs = [(stage.iterations, work.flops) for stage, work in zip(planned, works)]
-    shape, activation_bytes = scaled_shape(extent.worked, planned[-1].scale), works[-1].activation_bytes
-    tile_pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
-    features = sum(4 * channels(layer) / stride(layer) ** 2 for layer in settings.layers)
-    forward_bytes = (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * features) * tile_pixels
-    most = max(forward_bytes, BYTES_PER_ACTIVATION_BYTE * activation_bytes)
-    memory = PROCESS_BYTES + extent.bytes_per_pixel * extent.canvas[0] * extent.canvas[1] + most
-    memory += DETAIL_BYTES * settings.polish.borrow_detail
-    return Estimate(memory, shape, costs)
+    shape = scaled_shape(extent.worked, planned[-1].scale)
+    canvas_bytes = extent.bytes_per_pixel * extent.canvas[0] * extent.canvas[1]
+    fitting = fit(limit, canvas_bytes, extent.parts(shape), shape, settings)
+    costs = [
+        (stage.iterations, _flops(scaled_shape(extent.worked, stage.scale), extent, settings, fitting.at_once))
+        for stage in planned
+    ]
+    return Estimate(fitting.memory_bytes, shape, costs, fitting.tiles, fitting.history)
 
 
-def _work_at(shape: Size, extent: Extent, settings: Settings) -> Work:
-    """The work of an evaluation on an image of (height, width) `shape`: that of its parts."""
-    works = [work(shape, part, settings.layers) for part in extent.parts(shape)]
-    return Work(sum(part.flops for part in works), sum(part.activation_bytes for part in works))
-
-
-def _tile_side(length: int, settings: Settings) -> int:
-    """The longest side of a tile of the painting, with what its features see around it."""
-    side = length if length < 2 * TILE_SIDE else TILE_SIDE + length % TILE_SIDE
-    deepest = settings.layers[-1]
-    margin = settings.style.halo * stride(deepest) - field_of_view(Rectangle(0, 0, 1, 1), deepest).top
-    return min(side + 2 * margin, length)
+def _flops(shape: Size, extent: Extent, settings: Settings, at_once: float | None) -> float:
+    """Operations of an evaluation on an image of (height, width) `shape`; all tiles but one go there twice."""
+    parts = extent.parts(shape)
+    windows = [tile.window for tile in tiles_for(parts, shape, settings, at_once)]
+    if at_once is None or sum(window.area for window in windows) <= at_once:
+        return sum(work(shape, part, settings.layers).flops for part in parts)
+    flops = [work(window.shape, Rectangle(0, 0, *window.shape), settings.layers).flops for window in windows]
+    return sum(flops) + sum(flops[:-1]) / 2
 
 
 def seconds_per_evaluation(flops: float, product_speed: float) -> float:

@@ -11,11 +11,13 @@ import numpy as np
 from ..files import array_sha256
 from ..images.arrays import resize, scaled_shape
 from ..images.polish import recolor
+from ..network.active import independent_parts
 from ..network.features import VGG19, Extractor, blank_image
 from ..network.weights import find_weights
-from ..settings import Settings
+from ..settings import Settings, change
 from ..stopping import Stop, Stopped
 from .checkpoint import Checkpoint
+from .memory import PAINTING_BYTES, Fit, fit, memory_limit
 from .objective import Objective, Problem, Style
 from .optimize import STOPPED_BY_USER, Outcome, minimize
 from .report import Report, commit, peak_memory, reset_peak_memory, versions
@@ -96,6 +98,7 @@ class Task:
         mask: (H, W), how much each pixel counts in the content loss; where it is above 0, pixels are free.
         finish: makes the result of the enlarged working image (H, W, 3); it may have another size.
         notices: what the user should know before the work, a sentence each.
+        bytes_per_pixel: of the full-size images and masks that are held for each pixel of them.
     """
 
     application: str
@@ -105,6 +108,7 @@ class Task:
     mask: np.ndarray
     finish: Callable[[np.ndarray], np.ndarray]
     notices: tuple[str, ...] = ()
+    bytes_per_pixel: float = PAINTING_BYTES
 
 
 def solve(
@@ -114,31 +118,44 @@ def solve(
     stop: Stop | None,
     on_progress: OnProgress,
     checkpoint: Checkpoint | None = None,
+    memory: float | None = None,
 ) -> Result:
     """Optimise in stages; if stopped, what the last finished evaluation has reached is the result.
 
+    Args:
+        memory: gigabytes that the process may hold; None: what is free, less a reserve.
+
     Raises:
         InputError: the checkpoint is another run's.
+        TooLarge: it cannot be done within that memory.
         Stopped: it was stopped before the first evaluation.
     """
     stop = Stop() if stop is None else stop  # one that is not set is false
     checkpoint = checkpoint or Checkpoint()
     try:
-        return _solve(task, settings, network, stop, on_progress, checkpoint)
+        return _solve(task, settings, network, stop, on_progress, checkpoint, memory)
     finally:
         if stop:
             checkpoint.write()
 
 
 def _solve(
-    task: Task, settings: Settings, network: VGG19 | None, stop: Stop, on_progress: OnProgress, checkpoint: Checkpoint
+    task: Task,
+    settings: Settings,
+    network: VGG19 | None,
+    stop: Stop,
+    on_progress: OnProgress,
+    checkpoint: Checkpoint,
+    memory: float | None,
 ) -> Result:
     reset_peak_memory()
     began, network = time.perf_counter(), network or VGG19(find_weights())
     inputs = {name: array_sha256(array) for name, array in task.inputs.items()}
     before = checkpoint.begin(_made_of(task, inputs, settings, network))
     began -= sum(outcome.seconds for outcome in before)
-    notices = list(task.notices)
+    fitting = _fit(task, settings, memory)
+    notices = [*task.notices, *_notices(fitting, settings)]
+    settings = change(settings, history=fitting.history)  # so the report says what was done
     if before:
         done = sum(outcome.iterations for outcome in before)
         notices.append(f"went on after {done} iterations of a run that had been cut off")
@@ -150,7 +167,7 @@ def _solve(
     problem: Problem | None = None
     outcomes: list[Outcome] = []
     planned = stages(settings)
-    optimizer = _Optimizer(task, settings, planned, extractor, stop, on_progress, checkpoint)
+    optimizer = _Optimizer(task, settings, planned, extractor, stop, on_progress, checkpoint, fitting.at_once)
     for number, stage in enumerate(planned):
         if problem is None or reached is None or not stage.rematch:
             problem = _problem(task, settings, scaled_shape(full, stage.scale), stage.scale, reached)
@@ -193,6 +210,27 @@ def _with_share(on_progress: OnProgress, planned: list[Stage], number: int) -> O
         on_progress(progress)
 
     return shown
+
+
+def _fit(task: Task, settings: Settings, memory: float | None) -> Fit:
+    """How the last stage, which is the largest, stays within a limit of memory."""
+    full = task.content.shape[:2]
+    shape = scaled_shape(full, stages(settings)[-1].scale)
+    free = resize(task.mask, shape) > 0
+    if not free.any():  # which the objective refuses
+        return Fit(0.0, None, settings.solver.history, 1)
+    parts = independent_parts(free, settings.layers, settings.style.halo)
+    return fit(memory_limit(memory), task.bytes_per_pixel * full[0] * full[1], parts, shape, settings)
+
+
+def _notices(fitting: Fit, settings: Settings) -> tuple[str, ...]:
+    """What is done otherwise than without a limit of memory."""
+    if fitting.at_once is None:
+        return ()
+    said = [f"for memory, the image goes through the network in {fitting.tiles} tiles"]
+    if fitting.history != settings.solver.history:
+        said.append(f"for memory, L-BFGS remembers {fitting.history} gradients, not {settings.solver.history}")
+    return tuple(said)
 
 
 def _problem(task: Task, settings: Settings, shape: Shape, scale: float, reached: np.ndarray | None) -> Problem:
@@ -238,6 +276,7 @@ class _Optimizer:
     stop: Stop
     on_progress: OnProgress
     checkpoint: Checkpoint
+    at_once: float | None
 
     def outcome(self, problem: Problem, number: int, before: Outcome | None) -> Outcome:
         """How the optimisation of a stage went; it goes on from what it had reached before.
@@ -263,7 +302,7 @@ class _Optimizer:
             iterations += min(solver.history, before.iterations)
         keep = partial(self.checkpoint.keep, number, in_place=stage.rematch)
         try:
-            objective = Objective(problem, self.extractor, self.settings, on_share)
+            objective = Objective(problem, self.extractor, self.settings, on_share, self.at_once)
         except Stopped:
             if before is None:
                 raise

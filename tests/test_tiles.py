@@ -1,0 +1,198 @@
+"""An objective by tiles is that of the whole: its terms, its gradient, and a run."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_objective import SMALL, STYLE_LOSSES, network, random_problem, soft_disc
+
+from reproduce import VGG19, stylize
+from reproduce.applications.registry import STYLIZE
+from reproduce.errors import InputError
+from reproduce.images.geometry import Rectangle
+from reproduce.network.architecture import PIXELS
+from reproduce.presets import PAPER_BASE
+from reproduce.settings import change
+from reproduce.solving import memory
+from reproduce.solving.objective import Objective
+from reproduce.solving.tiles import TiledEvaluation, cells_of, tiles_of
+
+SHAPE = (75, 91)  # of no whole cells of any layer
+EVERYWHERE = np.ones(SHAPE, np.float32)
+DISC = soft_disc(SHAPE, (50, 52), 30)  # its surroundings end at the image's lower border
+FAR = np.maximum(soft_disc((70, 200), (30, 20), 26), soft_disc((70, 200), (40, 150), 30))
+LEFT = EVERYWHERE * (np.arange(SHAPE[1]) < 60).astype(np.float32)
+PROBLEMS = {
+    "whole": random_problem(EVERYWHERE),
+    "disc": random_problem(DISC),
+    "large": random_problem(np.ones((149, 97), np.float32)),
+    "two parts": random_problem(FAR),
+    "two styles": random_problem(EVERYWHERE, style_masks=(LEFT, DISC)),
+    "matched again": replace(random_problem(EVERYWHERE), query=random_problem(EVERYWHERE, seed=1).content),
+}
+AT_ONCE = {"large": 100 * 97}  # pixels
+QUICK = change(SMALL, style_layers=("block2_conv1", "block3_conv1"), content_layers=("block3_conv1",))
+CASES = {
+    f"{place} {style_loss}": (place, {"style_loss": style_loss, "normalization": normalization})
+    for place, normalization in (("whole", "relative"), ("disc", "mean"), ("two parts", "gatys"))
+    for style_loss in STYLE_LOSSES
+}
+CASES |= {
+    "two styles": ("two styles", {"style_loss": "gram", "normalization": "keras"}),
+    "sums": ("whole", {"style_loss": "per_patch", "normalization": "sum"}),
+    "average pooling": ("whole", {"style_loss": "gram", "pooling": "average"}),
+    "patches of 5": ("disc", {"style_loss": "per_patch", "patch_size": 5}),
+    "matched again": ("matched again", {"style_loss": "neighbors"}),
+    "only variation": ("disc", {"style_weight": 0.0, "content_weight": 0.0}),
+    "other layers": ("large", {"style_loss": "gram", "style_layers": ("block1_conv1", "block4_conv1")}),
+}
+
+
+def both(name):
+    """The objective of a case at once, and by tiles."""
+    place, changes = CASES[name]
+    at_once = AT_ONCE.get(place, 55 * 55)
+    settings = change(QUICK, **changes)
+    extractor = network(settings.layers, settings.network.pooling)
+    return [Objective(PROBLEMS[place], extractor, settings, at_once=pixels) for pixels in (None, at_once)]
+
+
+def compare(name):
+    """Relative errors of a case, of two evaluations, of which the second is to know nothing of the first."""
+    whole, tiled = both(name)
+    assert isinstance(tiled._evaluate, TiledEvaluation) and not isinstance(whole._evaluate, TiledEvaluation)
+    errors = {"loss": 0.0, "terms": 0.0, "gradient": 0.0}
+    for x in (whole.start, 1 - whole.start):
+        loss, gradient, terms = whole(x)
+        found, of_tiles, others = tiled(x)
+        assert list(others) == list(terms)
+        error = {
+            "loss": abs(found - loss) / loss,
+            "terms": max(abs(others[name] - terms[name]) / terms[name] for name in terms),
+            "gradient": float(np.abs(of_tiles - gradient).max() / np.abs(gradient).max()),
+        }
+        errors = {name: max(errors[name], error[name]) for name in errors}
+    return errors
+
+
+def all_comparisons():
+    return {name: compare(name) for name in CASES}
+
+
+@pytest.fixture(scope="module")
+def errors(in_float64):
+    return in_float64("test_tiles.all_comparisons()")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_terms_and_gradient_are_those_of_the_whole_in_float64(errors, name):
+    """Nothing is approximated: what is left is rounding."""
+    assert max(errors[name].values()) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["whole gram", "two parts matched", "disc per_patch", "disc neighbors"])
+def test_terms_and_gradient_are_those_of_the_whole_in_float32(name):
+    assert max(compare(name).values()) < 1e-5
+
+
+def test_every_cell_counts_once_and_sees_its_window_alone():
+    """Of each layer of a part that does not start on the grid; with the halo, nothing beyond the part is seen."""
+    part, shape, layers = Rectangle(13, 5, 203, 187), (207, 187), ("block1_conv2", "block3_conv1", "block4_conv1")
+    tiles = tiles_of([part], shape, layers, {"block3_conv1": 2, PIXELS: 1}, 128 * 128)
+    assert len(tiles) > 3
+    for layer, whole in cells_of(part, shape, layers).items():
+        times = np.zeros(whole.shape, int)
+        for tile in tiles:
+            assert tile.own[layer].meet(whole) == tile.own[layer] and tile.seen[layer].meet(whole) == tile.seen[layer]
+            times[tile.own[layer].shift(-whole.top, -whole.left).slices] += 1
+        assert (times == 1).all()
+    assert max(tile.window.area for tile in tiles) <= 128 * 128
+
+
+def test_tiles_are_as_few_as_fit():
+    whole = Rectangle(0, 0, 400, 300)
+    layers = ("block3_conv1",)
+    assert (
+        len(tiles_of([whole], (400, 300), layers, {})) == len(tiles_of([whole], (400, 300), layers, {}, 120_000)) == 1
+    )
+    assert len(tiles_of([whole], (400, 300), layers, {}, 70_000)) == 2
+    areas = [
+        sum(tile.window.area for tile in tiles_of([whole], (400, 300), layers, {}, at_once))
+        for at_once in (70_000, 30_000, 10_000)
+    ]
+    assert 120_000 < areas[0] < areas[1] < areas[2]
+    with pytest.raises(InputError, match="Expected memory for a tile"):
+        tiles_of([whole], (400, 300), layers, {}, 100)
+
+
+def test_parts_that_fit_together_are_not_cut():
+    parts, shape, layers = [Rectangle(0, 0, 64, 64), Rectangle(0, 400, 64, 464)], (512, 512), ("block3_conv1",)
+    windows = [tile.window.area for tile in tiles_of(parts, shape, layers, {})]
+    assert len(tiles_of(parts, shape, layers, {}, sum(windows))) == 2
+    assert len(tiles_of(parts, shape, layers, {}, sum(windows) - 1)) == 2  # one after the other
+
+
+# Within a limit of memory
+
+RUN = change(
+    PAPER_BASE, scale=1.0, iterations=2, style_layers=("block1_conv1", "block3_conv1"), content_layers=("block2_conv1",)
+)
+
+
+@pytest.fixture
+def nothing_held(monkeypatch):
+    """As if the process and a painting's features cost nothing, so that small images need tiles, of any size."""
+    for name in ("PROCESS_BYTES", "FORWARD_BYTES_PER_PIXEL", "COPIES_OF_FEATURES"):
+        monkeypatch.setattr(memory, name, 0)
+    monkeypatch.setattr(memory, "SMALLEST_TILE", 50 * 50)
+
+
+def test_a_run_by_tiles_gives_what_a_run_at_once_gives(nothing_held, random):
+    content, style = random.random((107, 131, 3), np.float32), random.random((70, 60, 3), np.float32)
+    whole, tiled = (stylize(content, style, RUN, network=VGG19(width=0.05), memory=limit) for limit in (None, 0.024))
+    notice = "for memory, the image goes through the network in "
+    assert [line.startswith(notice) for line in tiled.report.notices] == [True] and not whole.report.notices
+    initial, final = tiled.report.loss["initial"], tiled.report.loss["final"]
+    assert initial["terms"] == pytest.approx(whole.report.loss["initial"]["terms"], rel=1e-5)
+    assert final["total"] == pytest.approx(whole.report.loss["final"]["total"], rel=1e-3)
+    assert np.abs(tiled.image - whole.image).max() < 1e-2
+    assert tiled.report.settings == whole.report.settings
+
+
+def test_l_bfgs_remembers_less_where_nothing_else_fits(nothing_held, random):
+    content = random.random((107, 131, 3), np.float32)
+    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.016)
+    kept = result.report.settings["history"]
+    assert 1 <= kept < RUN.solver.history
+    assert f"for memory, L-BFGS remembers {kept} gradients, not {RUN.solver.history}" in result.report.notices
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 1.0])
+def test_the_plan_keeps_the_limit_or_says_what_would(scale):
+    """Of 12 megapixels; what would fit does."""
+    settings, size = change(PAPER_BASE, scale=scale), (3072, 4096)
+    for limit in (3e9, 4e9, 6e9, 8e9, 12e9, 32e9):
+        try:
+            expected = STYLIZE.estimate(size, [(1, 1)], settings, memory=limit)
+        except InputError as error:
+            width, height = map(int, re.search(r"at most (\d+) x (\d+) within", str(error)).groups())
+            smaller = change(settings, scale=scale * 0.99 * height / round(3072 * scale))
+            expected = STYLIZE.estimate(size, [(1, 1)], smaller, memory=limit)
+            assert width < 4096 * scale
+        assert expected.memory_bytes <= limit
+
+
+def test_more_memory_means_fewer_tiles_and_less_work():
+    settings = change(PAPER_BASE, scale=0.5)
+    few, some, none = (STYLIZE.estimate((3072, 4096), [(1, 1)], settings, memory=limit) for limit in (6e9, 8e9, None))
+    assert few.tiles > some.tiles > none.tiles == 1
+    assert few.flops > some.flops > none.flops
+
+
+def test_no_memory_is_enough_for_images_that_fill_it(random):
+    content = random.random((64, 64, 3), np.float32)
+    with pytest.raises(InputError, match="GB of memory for these images"):
+        stylize(content, content, RUN, network=VGG19(width=0.05), memory=0.1)
+    with pytest.raises(InputError, match="Expected a memory above 0 gigabytes"):
+        stylize(content, content, RUN, network=VGG19(width=0.05), memory=0.0)
