@@ -722,7 +722,7 @@ def test_help(command, capfd):
     assert help_of(command, capfd).startswith(f"usage: reproduce {command}".strip())
 
 
-OF_EVERY_RUN = {"help", "output", "preset", "weights", "save-every", "gpu-memory", "quiet", "style-loss"}
+OF_EVERY_RUN = {"help", "output", "preset", "weights", "save-every", "gpu-memory", "memory", "quiet", "style-loss"}
 GROUPS = ["network", "content", "style", "variation", "weighing", "mask", "image", "polish", "solver"]
 
 
