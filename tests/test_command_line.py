@@ -764,7 +764,7 @@ def test_help(command, capfd):
 
 OF_EVERY_RUN = {
     "help", "output", "preset", "weights", "save-every", "current", "progress", "gpu-memory", "quiet", "style-loss",
-    "checkpoint-every", "resume", "workers",
+    "checkpoint-every", "resume", "workers", "memory",
 }  # fmt: skip
 GROUPS = ["network", "content", "style", "variation", "weighing", "mask", "image", "polish", "solver"]
 
