@@ -480,6 +480,7 @@ def test_a_run_that_is_killed_goes_on(folder):  # noqa: F811
         assert (folder / "out.png").read_bytes() == b"an older image"
     assert subprocess.run([*PROGRAM, *typed(folder, arguments), "--resume"]).returncode == 0
     whole, found = (json.loads((folder / f"{name}.json").read_text()) for name in ("whole", "out"))
-    assert 250 == found["iterations"] > whole["iterations"] == 240 and "went on after" in found["notices"][-1]
+    # Each of the two pieces that were cut may take ten more.
+    assert 240 == whole["iterations"] < found["iterations"] <= 260 and "went on after" in found["notices"][-1]
     assert found["loss"]["final"]["total"] <= 1.02 * whole["loss"]["final"]["total"]
     assert not (folder / "out.checkpoint.npz").exists()
