@@ -1,5 +1,6 @@
 """A run: one optimisation from full-size images to a full-size result, in stages, with its report."""
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -284,6 +285,8 @@ class _Optimizer:
         Raises:
             Stopped: it was stopped before its first evaluation.
         """
+        if number:
+            gc.collect()  # the stage before: compiled functions refer to themselves, and hold all its targets
         stage, on_progress = self.stages[number], _with_share(self.on_progress, self.stages, number)
 
         def on_share(name: str, share: float) -> None:
