@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reproduce.images.arrays import resize, scaled_shape
+from reproduce.images.arrays import bounded
 from reproduce.images.regions import order_corners
 from reproduce.network.features import VGG19
 from reproduce.settings import Settings, change
@@ -128,9 +128,3 @@ class Request:
     def shrink(self, image: np.ndarray) -> np.ndarray:
         """The image as experiments use it: as it is, or small in a smoke test."""
         return bounded(image, SMOKE_SIDE) if self.smoke else image
-
-
-def bounded(image: np.ndarray, longest: int) -> np.ndarray:
-    """The image or mask, shrunk if its longer side has more than so many pixels."""
-    share = longest / max(image.shape[:2])
-    return resize(image, scaled_shape(image.shape[:2], share)) if share < 1 else image

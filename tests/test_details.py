@@ -13,11 +13,12 @@ from PIL import Image
 from experiments import request
 from experiments.command_line import main
 from experiments.legibility import correlation, legibility
-from experiments.request import SMOKE_SIDE, Request, bounded
+from experiments.request import SMOKE_SIDE, Request
 from experiments.scenes import DetailScene
 from experiments.scenes.board import Glyph
 from experiments.tables import details
 from reproduce import VGG19
+from reproduce.images.arrays import bounded
 from reproduce.images.geometry import Rectangle
 from reproduce.metrics import LAYERS
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from reproduce import metrics
 from reproduce.applications.registry import preset
-from reproduce.images.arrays import check_same_size
+from reproduce.images.arrays import bounded, check_same_size
 from reproduce.images.files import read_image, read_mask
 from reproduce.images.geometry import Rectangle
 from reproduce.images.masks import bounding_box, check_mask
@@ -24,7 +24,7 @@ from ..drawing import Row, middle, panels, save, without_trace
 from ..jobs import Finished, Job, Runs
 from ..legibility import legibility
 from ..materials.pairs import find_pairs
-from ..request import Request, bounded
+from ..request import Request
 from ..scenes import DetailScene
 from .table import TableRow, medians, write_rows
 

@@ -58,7 +58,8 @@ class Application:
     Attributes:
         name: its one name: of the command, in reports, presets and plans.
         help: what it does, in a few words.
-        run: the function: inputs by name, `settings`, `network`, `stop`, `on_progress`, `checkpoint` -> Result.
+        run: the function: inputs by name, `settings`, `network`, `stop`, `on_progress`, `checkpoint`,
+            `memory` -> Result.
         inputs: what it takes.
         presets: name -> settings.
         base: the application that comes first, with the preset of the same name, where one does.

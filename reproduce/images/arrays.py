@@ -36,6 +36,12 @@ def scaled_shape(shape: Sequence[float], scale: float) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
+def bounded(image: np.ndarray, longest: int) -> np.ndarray:
+    """The image or mask, shrunk if its longer side has more than so many pixels."""
+    share = longest / max(image.shape[:2])
+    return resize(image, scaled_shape(image.shape, share)) if share < 1 else image
+
+
 def check_image(image: np.ndarray, name: str) -> np.ndarray:
     """Return `image` as float32 in [0, 1], contiguous, if it is an image. Unsigned integers are taken by their range.
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from .arrays import from_lab, resize, scaled_shape, to_lab
+from .arrays import bounded, from_lab, resize, scaled_shape, to_lab
 
 STROKE_SIDE = 700  # pixels of a painting's longer side, at which its strokes are looked for
 STROKE_SIGMAS = (1.0, 4.0)  # pixels at that size
@@ -59,8 +59,7 @@ def stroke_density(painting: np.ndarray) -> float:
     noise has: 1 for noise, towards 0 where all detail lies in few edges, as in a photograph of something smooth. About
     0.2 for smooth paintings of figures in landscapes, 0.5 for Impressionists, 0.8 for the late van Gogh and Munch.
     """
-    shape = painting.shape[:2]
-    lightness = _split(resize(painting, scaled_shape(shape, min(1, STROKE_SIDE / max(shape)))))[0]
+    lightness = _split(bounded(painting, STROKE_SIDE))[0]
     fine, coarse = (cv2.GaussianBlur(lightness, (0, 0), sigma) for sigma in STROKE_SIGMAS)
     magnitudes = np.abs(fine - coarse)
     spread = np.sqrt(np.mean(np.square(magnitudes)))

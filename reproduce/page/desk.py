@@ -18,7 +18,7 @@ import numpy as np
 from ..applications.registry import find_application
 from ..errors import InputError, expect
 from ..files import write_together
-from ..images.arrays import check_same_size, resize, scaled_shape, to_shares
+from ..images.arrays import bounded, check_same_size, scaled_shape, to_shares
 from ..images.files import Picture, encode_image, mask_of, read_picture
 from ..images.masks import bounding_box, feather, fill_holes, grow, shrink
 from ..images.regions import order_corners, paste, straighten
@@ -69,7 +69,7 @@ def take(path: Path, name: str) -> dict[str, Any]:
     except InputError as error:
         raise InputError(str(error).replace(str(path), name)) from None
     shown = path.with_name("shown.jpg")
-    write_together({shown: encode_image(shown, _reduced(picture.over_white))})
+    write_together({shown: encode_image(shown, bounded(picture.over_white, SHOWN))})
     height, width = picture.color.shape[:2]
     notices = [notice.replace(str(path), name) for notice in picture.notices]
     return {"width": width, "height": height, "notices": notices, "parts": _parts(picture)}
@@ -82,7 +82,7 @@ def show_whole(path: Path, shown: Path) -> None:
 
 def show_small(path: Path, shown: Path) -> None:
     """Write a small JPEG of a file."""
-    write_together({shown: encode_image(shown, _reduced(read_picture(path).over_white, SMALL))})
+    write_together({shown: encode_image(shown, bounded(read_picture(path).over_white, SMALL))})
 
 
 def begin_selection(picture: Path, step: Path) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def cut_out(picture: Path, mask: Path, cut: Path) -> dict[str, Any]:
     """Write what is selected, reduced, with transparency around: to be dragged before it is pasted."""
     alpha, color = to_shares(_mask(mask)), _picture(picture).color
     box = bounding_box(alpha)
-    pixels = _reduced(np.dstack([color[box.slices], alpha[box.slices]]))
+    pixels = bounded(np.dstack([color[box.slices], alpha[box.slices]]), SHOWN)
     write_together({cut: encode_image(cut, pixels)})
     return {"left": box.left, "top": box.top, "width": box.shape[1], "height": box.shape[0]}
 
@@ -161,7 +161,7 @@ def cut_out(picture: Path, mask: Path, cut: Path) -> dict[str, Any]:
 def compose(background: Path, picture: Path, mask: Path, place: tuple, shown: Path) -> dict[str, Any]:
     """Write the composite, reduced, as `paste` makes it."""
     composite, placed = _pasted(background, picture, mask, place)
-    write_together({shown: encode_image(shown, _reduced(composite))})
+    write_together({shown: encode_image(shown, bounded(composite, SHOWN))})
     return {"share": float(placed.mean())}
 
 
@@ -257,8 +257,3 @@ def _overlay(mask: np.ndarray) -> np.ndarray:
     edge = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     alpha = cv2.convertScaleAbs(255 - small, alpha=DIMMED if inside.any() else 0)
     return cv2.merge([*(cv2.convertScaleAbs(edge, alpha=channel) for channel in OUTLINE), cv2.max(alpha, edge)])
-
-
-def _reduced(image: np.ndarray, longest: int = SHOWN) -> np.ndarray:
-    scale = min(1.0, longest / max(image.shape[:2]))
-    return resize(image, scaled_shape(image.shape, scale))

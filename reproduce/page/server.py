@@ -29,6 +29,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import InputError, expect
+from ..solving.memory import available_memory
 from ..solving.plan import seconds_per_evaluation
 from . import desk, selections
 from .forms import LARGEST_UPLOAD, forms
@@ -197,7 +198,7 @@ class Page:
             seconds = sum(count * seconds_per_evaluation(flops, speed) for count, flops in expected["stages"])
         return JSONResponse({
             "memory": expected["memory"], "working": expected["working"], "seconds": seconds,
-            "available": _available_memory(),
+            "available": available_memory(),
         })  # fmt: skip
 
     async def _known_speed(self) -> float | None:
@@ -396,10 +397,3 @@ async def _measured_speed() -> float:
     )  # fmt: skip
     said, _ = await process.communicate()
     return float(said)
-
-
-def _available_memory() -> int | None:
-    """Bytes that a new process could have, where the system says so (Linux)."""
-    with suppress(OSError, IndexError, ValueError):
-        return 1024 * int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0])
-    return None

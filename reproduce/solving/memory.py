@@ -146,21 +146,25 @@ def memory_limit(gigabytes: float | None) -> float | None:
         InputError: not above 0.
     """
     if gigabytes is None:
-        free = free_memory()
-        return None if free is None else (1 - RESERVE) * free
+        available = available_memory()
+        return None if available is None else (1 - RESERVE) * (available + _held_memory())
     if not gigabytes > 0:
         raise InputError(f"Expected a memory above 0 gigabytes. Received: {gigabytes}")
     return gigabytes * 1e9
 
 
-def free_memory() -> float | None:
-    """Bytes that this process may come to hold, with what it holds already, where the system says so (Linux)."""
+def available_memory() -> float | None:
+    """Bytes that a process may take, beside what it holds, where the system says so (Linux)."""
     with suppress(OSError, ValueError, IndexError):
         available = 1024.0 * int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0])
         with suppress(OSError, ValueError):  # a container's own limit
             group = Path("/sys/fs/cgroup")
             limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
             available = min(available, limit - used)
-        held = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return available + held
+        return available
     return None
+
+
+def _held_memory() -> float:
+    """Bytes that this process holds, on Linux."""
+    return float(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
