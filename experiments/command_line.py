@@ -20,7 +20,7 @@ from reproduce.stopping import Stop, Stopped, stop_on_signals
 from reproduce.terminal import ProgressBar
 
 from . import report
-from .benchmark import benchmark
+from .benchmark import benchmark, gpu
 from .figures import demo, figure_1, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
 from .jobs import Cache, Job, Outcome, Runs
 from .materials.opening import open_materials
@@ -61,6 +61,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "published": published,
     "details": details,
     "benchmark": benchmark,
+    "gpu": gpu,
     "report": report,
 }
 GROUPS = {"figures": tuple(FIGURES)}

@@ -19,6 +19,7 @@ from .losses.normalization import NORMALIZATIONS
 from .losses.terms import StyleLoss
 from .losses.variation import Variation
 from .network.architecture import operations_until
+from .network.features import PRECISIONS
 from .network.mask_pyramid import MODES
 from .options import NOT_FAR, NOT_NEGATIVE, POSITIVE, SHARE, Options, Rule, option
 
@@ -31,6 +32,11 @@ class Network(Options):
     """What is built of VGG-19 (paper 4.1)."""
 
     pooling: str = option("max", "pooling of the network; Gatys prefers average", choices=("max", "average"))
+    precision: str = option(
+        "float32",
+        "of the convolutions; bfloat16 is faster and takes half the memory on GPUs that have it, and has 8 bits for 24",
+        choices=PRECISIONS,
+    )
 
 
 @dataclass(frozen=True)

@@ -549,8 +549,8 @@ MINE, FOUND = (Weights(Path(f"{source}.h5"), source, 64 * digit) for source, dig
 class Named(VGG19):
     """A small random network that says that its weights came from somewhere."""
 
-    def extractor(self, layers, pooling="max"):
-        return SMALL.extractor(layers, pooling)
+    def extractor(self, layers, pooling="max", precision="float32"):
+        return SMALL.extractor(layers, pooling, precision)
 
 
 @pytest.mark.parametrize("application", APPLICATIONS)

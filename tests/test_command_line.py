@@ -50,13 +50,13 @@ COMMANDS = {
 SHORT = ["--scale", "1", "--iterations", "3", "--quiet"]
 REPORT = {
     "settings", "preset", "inputs", "weights", "iterations", "evaluations", "seconds", "seconds_per_evaluation",
-    "peak_memory_bytes", "loss", "stop_reason", "versions", "git", "size", "trace", "notices",
+    "peak_memory_bytes", "loss", "stop_reason", "versions", "device", "git", "size", "trace", "notices",
 }  # fmt: skip
 
 
 @lru_cache
-def small_network(layers, pooling):
-    extractor = Extractor(layers, pooling=pooling, width=1 / 16)
+def small_network(layers, pooling, precision):
+    extractor = Extractor(layers, pooling=pooling, width=1 / 16, precision=precision)
     rng = np.random.default_rng(0)
     for _, layer in extractor.steps:
         if layer.weights:
@@ -68,8 +68,8 @@ def small_network(layers, pooling):
 class Small(VGG19):
     """VGG-19 with a sixteenth of the channels, random kernels, and biases, without which a blank image is dead."""
 
-    def extractor(self, layers, pooling="max"):
-        return small_network(layers, pooling)
+    def extractor(self, layers, pooling="max", precision="float32"):
+        return small_network(layers, pooling, precision)
 
 
 SMALL = Small()
@@ -546,11 +546,11 @@ def test_stopped_before_there_is_a_result(folder, monkeypatch, capfd, error, cod
 class Waiting(Small):
     """Building it takes until there is a file `go`."""
 
-    def extractor(self, layers, pooling="max"):
+    def extractor(self, layers, pooling="max", precision="float32"):
         Path("waiting").touch()
         while not Path("go").exists():
             time.sleep(0.01)
-        return super().extractor(layers, pooling)
+        return super().extractor(layers, pooling, precision)
 
 
 @contextmanager

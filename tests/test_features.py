@@ -90,6 +90,39 @@ def test_features_follow_the_relu_and_weights_are_constants(extractor, random):
     assert not extractor.model.trainable_variables
 
 
+def rounded(array):
+    """To the 8 bits of bfloat16's significand, by hand: half a unit of the last one is added, the rest is cut off."""
+    bits = np.asarray(array, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+
+
+def test_bfloat16_rounds_what_goes_into_a_convolution_and_what_comes_out(random):
+    """A convolution by hand; what leaves the network is float32 again."""
+    image = random.random((9, 11, 3), np.float32)
+    network = Extractor(("block1_conv1",), precision="bfloat16", width=0.05)
+    received = network(image)["block1_conv1"]
+    assert received.dtype == np.float32
+    np.testing.assert_array_equal(received, rounded(received))
+    kernel, bias = (rounded(weights) for weights in network.steps[0][1].get_weights())
+    padded = np.pad(rounded(to_network_input(image)), ((1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1))  # (9, 11, 3, 3, 3): channel, row, column
+    expected = np.maximum(np.einsum("yxcij,ijck->yxk", windows, kernel) + bias, 0)
+    assert_close(received, expected, 2**-7)
+    assert not np.allclose(received, Extractor(("block1_conv1",), width=0.05)(image)["block1_conv1"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["inside", "whole"])
+def test_active_features_in_bfloat16(random, name):
+    network = Extractor(STYLE_LAYERS, precision="bfloat16", width=0.05)
+    image, pixels = random.random((75, 91, 3), np.float32), RECTANGLES[name]
+    active, whole = ActiveNetwork(network, image, pixels)(image[pixels.slices]), network(image)
+    exact = Extractor(STYLE_LAYERS, width=0.05)(image)
+    for layer, rectangle in ActiveNetwork(network, image, pixels).rectangles.items():
+        assert active[layer].dtype == "float32"
+        assert_close(active[layer], whole[layer][rectangle.slices], 2**-7)
+        assert_close(whole[layer], exact[layer], 0.03)
+
+
 def test_average_pooling(random):
     """The second block's input is the mean of 2 x 2 features of the first."""
     image = random.random((33, 34, 3), np.float32)

@@ -146,9 +146,9 @@ CASES |= {
 
 
 @lru_cache
-def network(layers, pooling="max", width=0.05):
+def network(layers, pooling="max", width=0.05, precision="float32"):
     """VGG-19 with a twentieth of its channels and random weights."""
-    return Extractor(layers, pooling=pooling, width=width)
+    return Extractor(layers, pooling=pooling, width=width, precision=precision)
 
 
 def case(name):

@@ -1,5 +1,6 @@
 """An objective by tiles is that of the whole: its terms, its gradient, and a run."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from reproduce.network.architecture import PIXELS
 from reproduce.presets import PAPER_BASE
 from reproduce.settings import change
 from reproduce.solving import memory
+from reproduce.solving.memory import Limits
 from reproduce.solving.objective import Objective
 from reproduce.solving.tiles import TiledEvaluation, cells_of, tiles_of
 
@@ -49,18 +51,18 @@ CASES |= {
 }
 
 
-def both(name):
+def both(name, precision="float32"):
     """The objective of a case at once, and by tiles."""
     place, changes = CASES[name]
     at_once = AT_ONCE.get(place, 55 * 55)
     settings = change(QUICK, **changes)
-    extractor = network(settings.layers, settings.network.pooling)
+    extractor = network(settings.layers, settings.network.pooling, precision=precision)
     return [Objective(PROBLEMS[place], extractor, settings, at_once=pixels) for pixels in (None, at_once)]
 
 
-def compare(name):
+def compare(name, precision="float32"):
     """Relative errors of a case, of two evaluations, of which the second is to know nothing of the first."""
-    whole, tiled = both(name)
+    whole, tiled = both(name, precision)
     assert isinstance(tiled._evaluate, TiledEvaluation) and not isinstance(whole._evaluate, TiledEvaluation)
     errors = {"loss": 0.0, "terms": 0.0, "gradient": 0.0}
     for x in (whole.start, 1 - whole.start):
@@ -94,6 +96,11 @@ def test_terms_and_gradient_are_those_of_the_whole_in_float64(errors, name):
 @pytest.mark.parametrize("name", ["whole gram", "two parts matched", "disc per_patch", "disc neighbors"])
 def test_terms_and_gradient_are_those_of_the_whole_in_float32(name):
     assert max(compare(name).values()) < 1e-5
+
+
+def test_tiles_in_bfloat16():
+    """As near as features of 8 bits allow: a kernel may round otherwise for another width."""
+    assert max(compare("whole gram", "bfloat16").values()) < 0.05
 
 
 def test_every_cell_counts_once_and_sees_its_window_alone():
@@ -174,18 +181,20 @@ def test_the_plan_keeps_the_limit_or_says_what_would(scale):
     settings, size = change(PAPER_BASE, scale=scale), (3072, 4096)
     for limit in (3e9, 4e9, 6e9, 8e9, 12e9, 32e9):
         try:
-            expected = STYLIZE.estimate(size, [(1, 1)], settings, memory=limit)
+            expected = STYLIZE.estimate(size, [(1, 1)], settings, limits=Limits(limit))
         except InputError as error:
             width, height = map(int, re.search(r"at most (\d+) x (\d+) within", str(error)).groups())
             smaller = change(settings, scale=scale * 0.99 * height / round(3072 * scale))
-            expected = STYLIZE.estimate(size, [(1, 1)], smaller, memory=limit)
+            expected = STYLIZE.estimate(size, [(1, 1)], smaller, limits=Limits(limit))
             assert width < 4096 * scale
         assert expected.memory_bytes <= limit
 
 
 def test_more_memory_means_fewer_tiles_and_less_work():
     settings = change(PAPER_BASE, scale=0.5)
-    few, some, none = (STYLIZE.estimate((3072, 4096), [(1, 1)], settings, memory=limit) for limit in (6e9, 8e9, None))
+    few, some, none = (
+        STYLIZE.estimate((3072, 4096), [(1, 1)], settings, limits=Limits(limit)) for limit in (6e9, 8e9, math.inf)
+    )
     assert few.tiles > some.tiles > none.tiles == 1
     assert few.flops > some.flops > none.flops
 
@@ -196,3 +205,16 @@ def test_no_memory_is_enough_for_images_that_fill_it(random):
         stylize(content, content, RUN, network=VGG19(width=0.05), memory=0.1)
     with pytest.raises(InputError, match="Expected a memory above 0 gigabytes"):
         stylize(content, content, RUN, network=VGG19(width=0.05), memory=0.0)
+
+
+def test_the_memory_of_a_gpu_is_a_limit_too(monkeypatch):
+    """Features are there, images and what L-BFGS remembers are not."""
+    settings, size = change(PAPER_BASE, scale=1.0), (1536, 2048)
+    free, of_gpu = (STYLIZE.estimate(size, [(1, 1)], settings, limits=Limits(gpu=gpu)) for gpu in (math.inf, 3e9))
+    assert free.tiles == 1 and of_gpu.tiles > 1 and of_gpu.history == free.history
+    with pytest.raises(InputError, match=r"at least 1.0 GB of GPU memory. Received: 0.6 GB"):
+        STYLIZE.estimate(size, [(1, 1)], settings, limits=Limits(gpu=0.6e9))
+    assert memory.memory_limits(4) == (4e9, math.inf)
+    monkeypatch.setattr(memory, "gpu_memory_limit", lambda: 6e9)
+    assert memory.memory_limits(4) == (4e9, 4e9) and memory.memory_limits(8) == (8e9, 6e9)
+    assert memory.memory_limits(None).gpu == 6e9

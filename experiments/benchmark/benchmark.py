@@ -1,8 +1,6 @@
 """The benchmark: what an evaluation, the matching, a large canvas and a start cost; ratios first."""
 
 import math
-import os
-import platform
 import subprocess
 import tempfile
 from pathlib import Path
@@ -11,7 +9,6 @@ import numpy as np
 from tqdm import tqdm
 
 from reproduce.applications.registry import find_application
-from reproduce.files import write_together
 from reproduce.images.arrays import resize
 from reproduce.images.files import write_image
 from reproduce.images.geometry import Rectangle
@@ -28,7 +25,18 @@ from reproduce.solving.report import Report
 
 from ..jobs import Job, Runs, by_stage
 from ..request import Request
-from .measuring import REPEATS, Row, alternate, markdown_table, run_command, seconds_of, share_of
+from .measuring import (
+    REPEATS,
+    Row,
+    alternate,
+    machine,
+    markdown_table,
+    pasted,
+    run_command,
+    seconds_of,
+    share_of,
+    write_sections,
+)
 
 PEER = Path("output/peer/bin/python")
 SIZES = ((300, 350), (512, 512))
@@ -49,7 +57,7 @@ def jobs(request: Request) -> tuple[Job, ...]:
 def draw(request: Request, runs: Runs) -> None:
     """Measure everything on the first case's painting; write benchmark.md, a section more after each."""
     painting = resize(request.first_case().background, (525, 700))
-    sections = [f"# Benchmark\n\n{_machine()} What is compared alternates in one run; medians of {REPEATS}."]
+    sections = [f"# Benchmark\n\n{machine()} What is compared alternates in one run; medians of {REPEATS}."]
     progress = tqdm((evaluation, peer, matching, canvas, command, coarse_to_fine, memory, tiles), unit="section")
     for measure in progress:
         progress.set_description(measure.__name__)
@@ -61,7 +69,7 @@ def draw(request: Request, runs: Runs) -> None:
             raise
         runs.stop.check()
         sections.append(section)
-        _write(request.output / "benchmark.md", sections)
+        write_sections(request.output / "benchmark.md", sections)
 
 
 def evaluation(painting: np.ndarray, runs: Runs) -> str:
@@ -162,7 +170,7 @@ def matching(painting: np.ndarray, runs: Runs) -> str:
 def canvas(painting: np.ndarray, runs: Runs) -> str:
     """The same object on a small and on a large canvas, as commands of their own, at full resolution."""
     shapes, options = ((525, 700), (3072, 4096)), ("--scale", "1", "--iterations", "10")
-    walls, reports = zip(*(run_command("harmonize", _pasted(painting, shape, 300), *options) for shape in shapes))
+    walls, reports, _ = zip(*(run_command("harmonize", pasted(painting, shape, 300), *options) for shape in shapes))
     seconds = [report["seconds_per_evaluation"] for report in reports]
     rows = [
         (f"{w} x {h}", f"{s / seconds[0]:.2f}", f"{s:.2f}", f"{report['peak_memory_bytes'] / 1e9:.2f}", f"{wall:.0f}")
@@ -178,9 +186,9 @@ def canvas(painting: np.ndarray, runs: Runs) -> str:
 
 def command(painting: np.ndarray, runs: Runs) -> str:
     """From the command to the first evaluation, and the memory of a run of the paper's size."""
-    images = _pasted(painting, painting.shape[:2], 250)
-    (wall,) = alternate(lambda: run_command("harmonize", images, "--iterations", "0")[0], repeats=3)
-    report = run_command("harmonize", images, "--iterations", "10")[1]
+    images = pasted(painting, painting.shape[:2], 250)
+    (wall,) = alternate(lambda: run_command("harmonize", images, "--iterations", "0").seconds, repeats=3)
+    report = run_command("harmonize", images, "--iterations", "10").report
     return markdown_table(
         "`harmonize` at half resolution of 700 x 525",
         "The whole command with `--iterations 0`: start, weights, matching, one evaluation, writing. Peak of a run.",
@@ -191,7 +199,7 @@ def command(painting: np.ndarray, runs: Runs) -> str:
 
 def coarse_to_fine(painting: np.ndarray, runs: Runs) -> str:
     """How long until the loss of plain L-BFGS after 300 iterations is reached when coarser scales come first."""
-    images = _pasted(painting, painting.shape[:2], 250)
+    images = pasted(painting, painting.shape[:2], 250)
 
     def report(levels: int) -> Report:
         settings = change(PAPER, iterations=300, coarse_to_fine=levels)
@@ -239,7 +247,7 @@ def tiles(painting: np.ndarray, runs: Runs) -> str:
     for (height, width), limit in TILED_RUNS:
         images = {"image": resize(painting, (height, width)), "style": painting}
         options = ("--scale", "1", "--iterations", "2", "--memory", f"{limit:g}")
-        _, report = run_command("stylize", images, *options)
+        report = run_command("stylize", images, *options).report
         trace, megapixels = report["trace"], height * width / 1e6
         seconds = (trace[-1]["seconds"] - trace[0]["seconds"]) / (len(trace) - 1)  # the first one compiles
         said = next((line for line in report["notices"] if line.endswith("tiles")), "1 tile")
@@ -257,11 +265,11 @@ def tiles(painting: np.ndarray, runs: Runs) -> str:
 def _measured_memory(application: str, painting: np.ndarray, shape: tuple[int, int], part: int, scale: float) -> int:
     images, options = {"image": resize(painting, shape), "style": painting}, []
     if application == "harmonize":
-        images = _pasted(painting, shape, part)
+        images = pasted(painting, shape, part)
     if application == "restyle-region":
         options = ["--corners", "8,8", f"{7 + part},8", f"{7 + part},{7 + part}", f"8,{7 + part}"]
-    _, report = run_command(application, images, "--scale", f"{scale:g}", "--iterations", "2", *options)
-    return report["peak_memory_bytes"]
+    ran = run_command(application, images, "--scale", f"{scale:g}", "--iterations", "2", *options)
+    return ran.report["peak_memory_bytes"]
 
 
 def _base_network(content: np.ndarray, style: np.ndarray, network: VGG19) -> Objective:
@@ -275,25 +283,8 @@ def _base_network(content: np.ndarray, style: np.ndarray, network: VGG19) -> Obj
     return objective
 
 
-def _pasted(painting: np.ndarray, shape: tuple[int, int], side: int) -> dict[str, np.ndarray]:
-    """Background, composite and mask: a square of the painting turned round, in the middle of it."""
-    image, mask = resize(painting, shape), np.zeros(shape, np.float32)
-    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
-    mask[top : top + side, left : left + side] = 1
-    return {"background": image, "composite": np.where(mask[..., None] > 0, image[::-1, ::-1], image), "mask": mask}
-
-
 def _seconds_per_evaluation(objective: Objective, iterations: int = 8) -> float:
     """From evaluation to evaluation, with all that SciPy does between them; its start, about a second, is left out."""
     outcome = minimize(objective, objective.start, bounds=(0, 1), iterations=iterations, history=10, tolerance=0)
     times = [entry["seconds"] for entry in outcome.trace[1:]]
     return (times[-1] - times[0]) / (len(times) - 1)
-
-
-def _write(path: Path, sections: list[str]) -> None:
-    write_together({path: ("\n\n".join(sections) + "\n").encode()})
-
-
-def _machine() -> str:
-    name = platform.processor() or platform.machine()
-    return f"On {os.cpu_count()} cores, {name}, {platform.system()}, Python {platform.python_version()}."

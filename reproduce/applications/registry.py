@@ -13,7 +13,7 @@ from ..images.masks import bounding_box, loosen
 from ..network.active import independent_parts
 from ..presets import GATYS, PAPER, PAPER_BASE, REFINED, REFINED_BASE
 from ..settings import Settings, change, leaves
-from ..solving.memory import HARMONIZING_BYTES, PAINTING_BYTES, REGION_BYTES
+from ..solving.memory import HARMONIZING_BYTES, PAINTING_BYTES, REGION_BYTES, UNLIMITED, Limits
 from ..solving.plan import Estimate, Extent, estimate
 from ..solving.run import Result
 from .harmonize import harmonize
@@ -102,7 +102,7 @@ class Application:
         settings: Settings,
         mask: np.ndarray | None = None,
         base: Settings | None = None,
-        memory: float | None = None,
+        limits: Limits = UNLIMITED,
     ) -> Estimate:
         """Expect the cost of a run.
 
@@ -112,17 +112,17 @@ class Application:
             settings: of the run.
             mask: (H, W), where the objects are, in place of their sizes.
             base: of what comes first, where something does.
-            memory: bytes that the process may hold; None: any.
+            limits: of memory.
 
         Raises:
-            TooLarge: it cannot be done within that memory.
+            TooLarge: it cannot be done within them.
         """
         if mask is not None:
             objects = [bounding_box(mask).shape]
-        own = estimate(self.extent(size, objects, mask, settings), settings, memory)
+        own = estimate(self.extent(size, objects, mask, settings), settings, limits)
         if self.base is None or base is None:
             return own
-        first = self.base.estimate(size, objects, base, memory=memory)
+        first = self.base.estimate(size, objects, base, limits=limits)
         return own._replace(memory_bytes=max(own.memory_bytes, first.memory_bytes), stages=first.stages + own.stages)
 
 

@@ -31,7 +31,7 @@ from ..network.weights import find_weights
 from ..options import FARTHEST, NOT_FAR
 from ..settings import Settings
 from ..solving.checkpoint import Checkpoint
-from ..solving.memory import TooLarge, memory_limit
+from ..solving.memory import TooLarge, memory_limits
 from ..solving.plan import Estimate, seconds_per_evaluation
 from ..solving.report import check_report_path, write_result
 from ..solving.run import Progress
@@ -403,13 +403,14 @@ def run_plan(options: argparse.Namespace) -> int:
         expect(size == mask.shape, f"a mask of {size_text(size)}", f"one of {size_text(mask.shape)}")
     expect(size is not None, "--size WxH, or --mask FILE", "neither")
     changes = {} if options.scale is None else {"scale": options.scale}
-    limit = memory_limit(options.memory)
+    limit_gpu_memory(options.gpu_memory)
+    limits = memory_limits(options.memory)
     estimates: dict[str, Estimate | TooLarge] = {}
     for name, application in APPLICATIONS.items():
         settings = application.preset(options.preset, **changes)
         base = application.base_preset(options.preset, **changes)
         try:
-            estimates[name] = application.estimate(size, objects, settings, mask, base, limit)
+            estimates[name] = application.estimate(size, objects, settings, mask, base, limits)
         except TooLarge as error:
             estimates[name] = error
     speed = matrix_product_speed()

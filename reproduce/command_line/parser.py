@@ -113,6 +113,9 @@ def _add_memory(command: argparse.ArgumentParser) -> None:
         type=float,
         help="hold no more, with large images in tiles (default: what is free, less a tenth)",
     )
+    command.add_argument(
+        "--gpu-memory", metavar="GB", type=float, default=6.0, help="take no more of a GPU (default: 6)"
+    )
 
 
 def _add_application(commands: Any, application: Application) -> None:
@@ -153,9 +156,6 @@ def _add_application(commands: Any, application: Application) -> None:
         "--resume",
         action="store_true",
         help="go on from OUT.checkpoint.npz, where there is one of the same inputs, settings and weights",
-    )
-    command.add_argument(
-        "--gpu-memory", metavar="GB", type=float, default=6.0, help="take no more of a GPU (default: 6)"
     )
     command.add_argument("--current", metavar="FILE.png", help="write the image so far there, every second at most")
     command.add_argument("--progress", choices=("bar", "json"), default="bar",

@@ -12,8 +12,8 @@ from scipy.sparse.csgraph import connected_components
 
 from ..images.geometry import Rectangle
 from .architecture import Operation, operations_until, reach
-from .backend import Tensor, as_tensor, keras, ops
-from .features import Extractor, crop, to_network_input
+from .backend import Tensor, keras, ops
+from .features import Extractor, as_float, crop, to_network_input
 
 MOST_PARTS = 8  # each has a network of its own to build
 FINEST_GRID = 16  # pixels: what is nearer than that is one part
@@ -130,7 +130,7 @@ class ActiveNetwork:
         for operation, layer, frame in self.steps:
             features = layer(features) if frame is None else _apply_within(layer, operation, frame.around(features))
             if operation.name in self.rectangles:
-                outputs[operation.name] = features[0]
+                outputs[operation.name] = as_float(features[0])
         return outputs
 
 
@@ -150,7 +150,7 @@ class Frame(NamedTuple):
         kept = inner.shift(-hole.top, -hole.left).slices
         rows = (inner.top - needed.top, needed.bottom - inner.bottom)
         columns = (inner.left - needed.left, needed.right - inner.right)
-        return cls(as_tensor(constant[None]), kept, ((0, 0), rows, columns, (0, 0)))
+        return cls(ops.convert_to_tensor(constant[None]), kept, ((0, 0), rows, columns, (0, 0)))
 
     def around(self, features: Tensor) -> Tensor:
         """The frame with features (1, h', w', C) in its hole."""
@@ -161,4 +161,5 @@ def _apply_within(layer: keras.Layer, operation: Operation, features: Tensor) ->
     """The layer without padding of its own: the frame has brought what lies around."""
     if operation.kind == "pooling":
         return layer(features)
-    return ops.relu(ops.conv(features, layer.kernel, strides=1, padding="valid") + layer.bias)
+    kernel, bias = (ops.cast(variable, layer.compute_dtype) for variable in (layer.kernel, layer.bias))
+    return ops.relu(ops.conv(ops.cast(features, layer.compute_dtype), kernel, strides=1, padding="valid") + bias)

@@ -6,6 +6,7 @@ Keras and TensorFlow are loaded when they are first used: that takes seconds, wh
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -25,11 +26,14 @@ __all__ = [
     "as_tensor",
     "compiled",
     "compiled_for",
+    "device",
+    "gpu_memory_limit",
     "keras",
     "limit_gpu_memory",
     "limit_threads",
     "matrix_product_speed",
     "ops",
+    "reset_peak_gpu_memory",
     "seconds_in",
     "value_and_gradient",
     "versions",
@@ -91,6 +95,38 @@ def limit_gpu_memory(gigabytes: float) -> None:
     for gpu in tf.config.list_physical_devices("GPU"):
         limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(gigabytes * 1024))
         tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def gpu_memory_limit() -> float | None:
+    """Bytes of the first GPU's memory that this process may take, as `limit_gpu_memory` has set it; None without."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        for configuration in tf.config.get_logical_device_configuration(gpu) or ():
+            if configuration.memory_limit is not None:
+                return configuration.memory_limit * 2.0**20
+    return None
+
+
+def reset_peak_gpu_memory() -> None:
+    """Start a new peak of what the first GPU's allocator gives out."""
+    if tf.config.list_logical_devices("GPU"):
+        tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def device() -> dict[str, Any]:
+    """What computes: its "name"; of a GPU also whether float32 products are rounded to TensorFloat-32, as they are on
+    newer ones unless NVIDIA_TF32_OVERRIDE=0 is set, and the peak of what was allocated since `reset_peak_gpu_memory`.
+    """
+    for gpu in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpu)
+        rounds = details.get("compute_capability", (0, 0)) >= (8, 0) and _tensor_float_32()
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        return {"name": details.get("device_name", gpu.name), "tensor_float_32": rounds, "peak_memory_bytes": peak}
+    return {"name": "CPU"}
+
+
+def _tensor_float_32() -> bool:
+    allowed = os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    return allowed and tf.config.experimental.tensor_float_32_execution_enabled()
 
 
 def limit_threads(count: int) -> None:

@@ -23,6 +23,7 @@ from .weights import Weights, load_weights
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
 BEYOND = 1 << 40  # pixels: farther than any image reaches
+PRECISIONS = ("float32", "bfloat16")
 TILE_SIDE = 512  # pixels: a painting goes through the network in tiles of this side, or up to twice as much
 
 
@@ -45,17 +46,26 @@ class Extractor:
         weights: from `find_weights`; None leaves random ones (for tests).
         pooling: "max", or "average" as Gatys et al. prefer.
         width: share of VGG-19's channels to build, for tests; only 1 fits real weights.
+        precision: of the convolutions and of what they put out, one of PRECISIONS; the features that leave the network
+            are of Keras's float type.
     """
 
-    def __init__(self, layers: Sequence[str], weights: Weights | None = None, pooling: str = "max", width: float = 1.0):
+    def __init__(
+        self,
+        layers: Sequence[str],
+        weights: Weights | None = None,
+        pooling: str = "max",
+        width: float = 1.0,
+        precision: str = "float32",
+    ):
         self.layers = tuple(layers)
-        self.steps = [(o, _keras_layer(o, pooling, width)) for o in operations_until(self.layers)]
+        self.steps = [(o, _keras_layer(o, pooling, width, precision)) for o in operations_until(self.layers)]
         image = features = keras.Input((None, None, 3))
         outputs = {}
         for operation, layer in self.steps:
             features = layer(features)
             if operation.name in self.layers:
-                outputs[operation.name] = features
+                outputs[operation.name] = as_float(features)
         self.model = keras.Model(image, outputs)
         self.model.trainable = False
         if weights is not None:
@@ -95,14 +105,14 @@ class VGG19:
             return {"source": "random", "sha256": None}
         return {"source": self.weights.source, "sha256": self.weights.sha256}
 
-    def extractor(self, layers: tuple[str, ...], pooling: str = "max") -> Extractor:
+    def extractor(self, layers: tuple[str, ...], pooling: str = "max", precision: str = "float32") -> Extractor:
         """The network that puts out some layers; the last two that were asked for are kept."""
-        return _extractor(self, layers, pooling)
+        return _extractor(self, layers, pooling, precision)
 
 
 @lru_cache(maxsize=2)
-def _extractor(network: VGG19, layers: tuple[str, ...], pooling: str) -> Extractor:
-    return Extractor(layers, network.weights, pooling, network.width)
+def _extractor(network: VGG19, layers: tuple[str, ...], pooling: str, precision: str) -> Extractor:
+    return Extractor(layers, network.weights, pooling, network.width, precision)
 
 
 class Tile(NamedTuple):
@@ -215,12 +225,18 @@ def _spans(length: int, side: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], length]))
 
 
-def _keras_layer(operation: Operation, pooling: str, width: float) -> keras.Layer:
+def as_float(features: Tensor) -> Tensor:
+    """Features of any precision in Keras's float type, in which losses sum."""
+    return ops.cast(features, keras.config.floatx())
+
+
+def _keras_layer(operation: Operation, pooling: str, width: float, precision: str) -> keras.Layer:
+    dtype = None if precision == "float32" else f"mixed_{precision}"  # None: Keras's float type
     if operation.kind == "pooling":
         pool = keras.layers.MaxPooling2D if pooling == "max" else keras.layers.AveragePooling2D
-        return pool(2, name=operation.name)
+        return pool(2, name=operation.name, dtype=dtype)
     channels = max(2, round(operation.channels * width))
     initializer = keras.initializers.HeNormal(seed=channels)
     return keras.layers.Conv2D(
-        channels, 3, padding="same", activation="relu", kernel_initializer=initializer, name=operation.name
+        channels, 3, padding="same", activation="relu", kernel_initializer=initializer, name=operation.name, dtype=dtype
     )

@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..images.arrays import size_text
 from ..images.geometry import Rectangle
 from ..network.architecture import LAYERS, channels, field_of_view, operations_until, reach, stride
+from ..network.backend import gpu_memory_limit
 from ..network.features import TILE_SIDE
 from ..settings import Settings
 from .lbfgs import solver_bytes
@@ -24,6 +25,7 @@ Size = tuple[int, int]  # (height, width)
 
 # Fitted to measured peaks of the process, on Linux with TensorFlow 2.21 (the benchmark's table of memory).
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
+GPU_BYTES = 0.5e9  # of a GPU: the weights, and what its libraries work in
 BYTES_PER_ACTIVATION_BYTE = 1.8  # an evaluation: what is kept for the gradient, and the gradients
 FORWARD_BYTES_PER_PIXEL = 900  # the painting's features, tile by tile
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
@@ -39,6 +41,16 @@ SMALLEST_TILE = 512 * 512  # pixels of a window: smaller ones are mostly what th
 
 class TooLarge(InputError):
     """A run does not fit into the memory that it may hold."""
+
+
+class Limits(NamedTuple):
+    """Bytes that a run may hold, of the process and of a GPU; infinite where nobody knows, or there is none."""
+
+    process: float = math.inf
+    gpu: float = math.inf
+
+
+UNLIMITED = Limits()
 
 
 class Fit(NamedTuple):
@@ -57,11 +69,11 @@ class Fit(NamedTuple):
     tiles: int
 
 
-def fit(limit: float | None, canvas_bytes: float, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Fit:
-    """How to optimise parts of an image within a limit.
+def fit(limits: Limits, canvas_bytes: float, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Fit:
+    """How to optimise parts of an image within limits.
 
     Args:
-        limit: bytes of the process, or None.
+        limits: of the process, and of the GPU if features are there.
         canvas_bytes: of the full-size images and masks.
         parts: rectangles of pixels that change.
         shape: (height, width) of the image that is worked on.
@@ -73,21 +85,26 @@ def fit(limit: float | None, canvas_bytes: float, parts: Sequence[Rectangle], sh
     history, pixels = settings.solver.history, sum(part.area for part in parts)
     base = PROCESS_BYTES + canvas_bytes + DETAIL_BYTES * settings.polish.borrow_detail
     forward = forward_bytes(shape, settings)
-    whole = sum(activation_bytes(part, shape, settings.layers) for part in parts)
-    most = base + max(forward, held_bytes(pixels, history, settings) + BYTES_PER_ACTIVATION_BYTE * whole)
-    if limit is None or most <= limit:
+    features = BYTES_PER_ACTIVATION_BYTE * sum(activation_bytes(part, shape, settings.layers) for part in parts)
+    most = base + max(forward, held_bytes(pixels, history, settings) + features)
+    if most <= limits.process and GPU_BYTES + features <= limits.gpu:
         return Fit(most, None, history, len(parts))
     of_tile = BYTES_PER_ACTIVATION_BYTE * sum(4 * channels(o) / stride(o) ** 2 for o in _used(settings.layers))
+    on_gpu = limits.gpu - GPU_BYTES
+    if on_gpu < of_tile * SMALLEST_TILE:
+        least = (GPU_BYTES + of_tile * SMALLEST_TILE) / 1e9
+        raise TooLarge(f"Expected at least {least:.1f} GB of GPU memory. Received: {limits.gpu / 1e9:.1f} GB")
     for remembered in range(history, 0, -1):
-        room = limit - base - held_bytes(pixels, remembered, settings)
-        if base + forward <= limit and room >= of_tile * SMALLEST_TILE:
+        held = base + held_bytes(pixels, remembered, settings)
+        room = min(limits.process - held, on_gpu)
+        if base + forward <= limits.process and room >= of_tile * SMALLEST_TILE:
             with suppress(InputError):  # patches may be so large that even such a tile sees no more
                 tiles = tiles_for(parts, shape, settings, room / of_tile)
                 largest = max(tile.window.area for tile in tiles)
-                return Fit(limit - room + of_tile * largest, room / of_tile, remembered, len(tiles))
-    rest = limit - base - max(of_tile * SMALLEST_TILE, forward)
+                return Fit(held + of_tile * largest, room / of_tile, remembered, len(tiles))
+    rest = limits.process - base - max(of_tile * SMALLEST_TILE, forward)
     share = math.sqrt(max(rest, 0.0) / held_bytes(pixels, 1, settings))
-    raise TooLarge(_refusal(limit, shape, min(share, 1.0), base + max(forward, of_tile * SMALLEST_TILE)))
+    raise TooLarge(_refusal(limits.process, shape, min(share, 1.0), base + max(forward, of_tile * SMALLEST_TILE)))
 
 
 def _refusal(limit: float, shape: Size, share: float, least: float) -> str:
@@ -139,18 +156,21 @@ def _tile_side(length: int, settings: Settings) -> int:
     return min(side + 2 * margin, length)
 
 
-def memory_limit(gigabytes: float | None) -> float | None:
-    """Bytes that a run may hold: what was asked for, else what is free, less a reserve; None where nobody knows.
+def memory_limits(gigabytes: float | None) -> Limits:
+    """What a run may hold: what was asked for, of the process and of a GPU; else of the process what is free, less a
+    reserve, and of a GPU what `limit_gpu_memory` has set.
 
     Raises:
         InputError: not above 0.
     """
+    of_gpu = gpu_memory_limit()
     if gigabytes is None:
         available = available_memory()
-        return None if available is None else (1 - RESERVE) * (available + _held_memory())
+        of_process = math.inf if available is None else (1 - RESERVE) * (available + _held_memory())
+        return Limits(of_process, of_gpu or math.inf)
     if not gigabytes > 0:
         raise InputError(f"Expected a memory above 0 gigabytes. Received: {gigabytes}")
-    return gigabytes * 1e9
+    return Limits(gigabytes * 1e9, min(gigabytes * 1e9, of_gpu) if of_gpu else math.inf)
 
 
 def available_memory() -> float | None:

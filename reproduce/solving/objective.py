@@ -184,7 +184,7 @@ class _Look:
     def __init__(self, part: Rectangle, tile: Tile, content: np.ndarray, extractor: Extractor, terms: dict[str, Term]):
         window = tile.window
         self.network = ActiveNetwork(extractor, content[window.slices], part.shift(-window.top, -window.left))
-        self.pixels = Frame.of(content[None], part, tile.own[PIXELS])
+        self.pixels = Frame.of(content[None].astype(keras.config.floatx()), part, tile.own[PIXELS])
         self.terms = [(term, [as_tensor(array) for array in constants_of(term, tile, tile.own)])
                       for term in terms.values()]  # fmt: skip
 

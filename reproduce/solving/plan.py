@@ -11,7 +11,7 @@ from ..images.arrays import scaled_shape
 from ..images.geometry import Rectangle
 from ..network.architecture import LAYERS, channels, operations_until, reach
 from ..settings import Settings
-from .memory import Size, activation_bytes, fit, tiles_for
+from .memory import UNLIMITED, Limits, Size, activation_bytes, fit, tiles_for
 from .run import stages
 
 
@@ -84,8 +84,8 @@ class Extent(NamedTuple):
     bytes_per_pixel: float
 
 
-def estimate(extent: Extent, settings: Settings, limit: float | None = None) -> Estimate:
-    """Expect the cost of a run that reaches so far, within a limit of memory in bytes.
+def estimate(extent: Extent, settings: Settings, limits: Limits = UNLIMITED) -> Estimate:
+    """Expect the cost of a run that reaches so far, within limits of memory.
 
     Raises:
         TooLarge: it cannot be done within that.
@@ -93,7 +93,7 @@ def estimate(extent: Extent, settings: Settings, limit: float | None = None) -> 
     planned = stages(settings)
     shape = scaled_shape(extent.worked, planned[-1].scale)
     canvas_bytes = extent.bytes_per_pixel * extent.canvas[0] * extent.canvas[1]
-    fitting = fit(limit, canvas_bytes, extent.parts(shape), shape, settings)
+    fitting = fit(limits, canvas_bytes, extent.parts(shape), shape, settings)
     costs = [
         (stage.iterations, _flops(scaled_shape(extent.worked, stage.scale), extent, settings, fitting.at_once))
         for stage in planned

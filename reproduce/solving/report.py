@@ -38,6 +38,7 @@ class Report:
         interrupted: true if it was stopped.
         notices: what the user was told before the work.
         versions: of Python and packages.
+        device: what computed, as `network.backend.device`.
         git: the commit of the project's checkout, and whether the package's code differs from it; None outside one.
         trace: of each evaluation its stage, loss, seconds since the stage began, and terms.
         corners: of a restyled region.
@@ -60,6 +61,7 @@ class Report:
     interrupted: bool
     notices: list[str]
     versions: dict[str, str]
+    device: dict[str, Any]
     git: dict[str, Any] | None
     trace: list[dict[str, float]]
     corners: list[list[float]] | None = None

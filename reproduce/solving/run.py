@@ -13,12 +13,13 @@ from ..files import array_sha256
 from ..images.arrays import resize, scaled_shape
 from ..images.polish import recolor
 from ..network.active import independent_parts
+from ..network.backend import device, reset_peak_gpu_memory
 from ..network.features import VGG19, Extractor, blank_image
 from ..network.weights import find_weights
 from ..settings import Settings, change
 from ..stopping import Stop, Stopped
 from .checkpoint import Checkpoint
-from .memory import PAINTING_BYTES, Fit, fit, memory_limit
+from .memory import PAINTING_BYTES, Fit, fit, memory_limits
 from .objective import Objective, Problem, Style
 from .optimize import STOPPED_BY_USER, Outcome, minimize
 from .report import Report, commit, peak_memory, reset_peak_memory, versions
@@ -150,6 +151,7 @@ def _solve(
     memory: float | None,
 ) -> Result:
     reset_peak_memory()
+    reset_peak_gpu_memory()
     began, network = time.perf_counter(), network or VGG19(find_weights())
     inputs = {name: array_sha256(array) for name, array in task.inputs.items()}
     before = checkpoint.begin(_made_of(task, inputs, settings, network))
@@ -162,7 +164,7 @@ def _solve(
         notices.append(f"went on after {done} iterations of a run that had been cut off")
     for notice in notices:
         on_progress(Progress("starting", 0.0, 1.0, notice=notice))
-    extractor = network.extractor(settings.layers, settings.network.pooling)
+    extractor = network.extractor(settings.layers, settings.network.pooling, settings.network.precision)
     full = task.content.shape[:2]
     reached: np.ndarray | None = None
     problem: Problem | None = None
@@ -221,7 +223,7 @@ def _fit(task: Task, settings: Settings, memory: float | None) -> Fit:
     if not free.any():  # which the objective refuses
         return Fit(0.0, None, settings.solver.history, 1)
     parts = independent_parts(free, settings.layers, settings.style.halo)
-    return fit(memory_limit(memory), task.bytes_per_pixel * full[0] * full[1], parts, shape, settings)
+    return fit(memory_limits(memory), task.bytes_per_pixel * full[0] * full[1], parts, shape, settings)
 
 
 def _notices(fitting: Fit, settings: Settings) -> tuple[str, ...]:
@@ -355,6 +357,7 @@ def _report(
         interrupted=last.interrupted,
         notices=notices,
         versions=versions(),
+        device=device(),
         git=commit(),
         trace=trace,
     )
