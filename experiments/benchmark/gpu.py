@@ -1,22 +1,24 @@
 """What a GPU does: time of every application, memory within the paper's 6 GB, and how far its results differ."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from reproduce.applications.registry import preset
 from reproduce.images.arrays import resize
 from reproduce.network.backend import device
 
 from ..figures import figure_4, figure_7
-from ..jobs import Job, Runs
+from ..jobs import Job, Runs, by_stage
 from ..request import Request
 from .measuring import Ran, Row, machine, markdown_table, pasted, run_command, write_sections
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 NO_TF32 = {"NVIDIA_TF32_OVERRIDE": "0"}
-SHAPE = (768, 1024)  # (height, width) of the images that come in
-CPU_ITERATIONS, COMPARED_ITERATIONS = 4, 20
+SHAPE, PART = (768, 1024), 256  # (height, width) of the images that come in, and the side of the object
+CORNERS = ((8, 8), (263, 8), (263, 263), (8, 263))
+COMPARED_ITERATIONS = 20
 RUNS = (
     ("stylize", "paper"),
     ("stylize", "gatys"),
@@ -24,7 +26,7 @@ RUNS = (
     ("harmonize", "paper"),
     ("harmonize", "refined"),
 )
-SCALES = (0.5, 1.0)
+SIZES = ((SHAPE, 0.5), (SHAPE, 1.0))
 
 
 class Arithmetic(NamedTuple):
@@ -52,60 +54,64 @@ def jobs(request: Request) -> tuple[Job, ...]:
 def draw(request: Request, runs: Runs) -> None:
     """Measure; write gpu.md, a section more after each. Without a GPU there are the rows of the CPU alone."""
     found = device()
-    painting = resize(request.first_case().background, SHAPE)
+    case = request.first_case()
+    painting = resize(case.background, SHAPE)
     sections = [f"# A GPU\n\n{machine()} Device: {found['name']}."]
-    for measure in (arithmetic, applications):
-        sections.append(measure(painting, has_gpu="peak_memory_bytes" in found))
-        runs.stop.check()
+    sections.append(arithmetic(painting, has_gpu="peak_memory_bytes" in found))
+    for measure in (applications, figures):
         write_sections(request.output / "gpu.md", sections)
-    sections.append(figures(request, runs))
+        runs.stop.check()
+        sections.append(measure(request, runs))
     write_sections(request.output / "gpu.md", sections)
 
 
 def arithmetic(painting: np.ndarray, has_gpu: bool) -> str:
     """The same problem in each arithmetic: time, memory, and how far losses and pictures differ from float32's."""
     rows: list[Row] = []
-    for application in ("stylize", "harmonize"):
+    for application, images in (("stylize", {"image": painting[::-1], "style": painting}),
+                                ("harmonize", pasted(painting, SHAPE, PART))):  # fmt: skip
         first: Ran | None = None
         for name, options, environment in ARITHMETICS:
             if environment is not NO_GPU and not has_gpu:
                 continue
-            ran = _run(application, painting, "--scale", "0.5", "--iterations", str(COMPARED_ITERATIONS), *options,
-                       environment=environment)  # fmt: skip
+            ran = run_command(application, images, "--iterations", str(COMPARED_ITERATIONS), *options,
+                              environment=environment)  # fmt: skip
             first = first or ran
             losses = [ran.report["loss"][when]["total"] / first.report["loss"][when]["total"] - 1
                       for when in ("initial", "final")]  # fmt: skip
             apart = 255 * float(np.sqrt(np.mean((ran.image - first.image) ** 2)))
-            rows.append((application, name, f"{_seconds(first) / _seconds(ran):.1f}", f"{_seconds(ran):.4f}",
-                         *(f"{100 * loss:+.3f} %" for loss in losses), f"{apart:.2f}", _gpu_peak(ran)))  # fmt: skip
+            seconds = _seconds(ran.report["trace"])
+            rows.append((application, name, f"{_seconds(first.report['trace']) / seconds:.1f}", f"{seconds:.3f}",
+                         *(f"{100 * loss:+.2f} %" for loss in losses), f"{apart:.2f}",
+                         _gigabytes(ran.report["device"])))  # fmt: skip
     return markdown_table(
         "Arithmetic",
-        f"`--scale 0.5` of {SHAPE[1]} x {SHAPE[0]}, {COMPARED_ITERATIONS} iterations of the preset `paper`: speed, the "
-        "first and the last loss, and how far the picture is (root mean square, of 255), all beside the CPU's float32.",
+        f"Half of {SHAPE[1]} x {SHAPE[0]}, {COMPARED_ITERATIONS} iterations of the preset `paper`: speed, the first "
+        "and the last loss, and how far the picture is (root mean square, of 255), all beside the CPU's float32. "
+        "A painting's first iterations, from a blank image, magnify any rounding.",
         "application | arithmetic | speed | s an evaluation | first loss | last loss | picture | GPU memory, GB",
         rows,
     )
 
 
-def applications(painting: np.ndarray, has_gpu: bool) -> str:
-    """Each application's whole run on the GPU, and its evaluation there and on the CPU."""
-    rows: list[Row] = []
-    for application, preset in RUNS:
-        for scale in SCALES:
-            options = ("--preset", preset, "--scale", f"{scale:g}")
-            cpu = _run(application, painting, *options, "--iterations", str(CPU_ITERATIONS), environment=NO_GPU)
-            row: Row = (application, preset, f"{scale:g}", f"{_seconds(cpu):.2f}")
-            if has_gpu:
-                gpu = _run(application, painting, *options)
-                row += (f"{_seconds(gpu):.4f}", f"{_seconds(cpu) / _seconds(gpu):.0f}", str(gpu.report["evaluations"]),
-                        f"{gpu.seconds:.0f}", _gpu_peak(gpu))  # fmt: skip
-            rows.append(row + ("",) * (9 - len(row)))
+def applications(request: Request, runs: Runs) -> str:
+    """Whole runs of the applications, at half and at full resolution."""
+    rows = []
+    for shape, scale in SIZES:
+        painting = resize(request.first_case().background, shape)
+        pictures: dict[str, dict[str, Any]] = {
+            "stylize": {"content": painting[::-1], "style": painting},
+            "restyle-region": {"image": painting[::-1], "style": painting, "corners": CORNERS},
+            "harmonize": pasted(painting, shape, PART),
+        }
+        for application, preset_name in RUNS:
+            settings = preset(preset_name, application, scale=scale)
+            job = request.job(preset_name, application, settings, **pictures[application])
+            rows.append((application, preset_name, f"{shape[1]} x {shape[0]}", f"{scale:g}", *_ran(job, runs)))
     return markdown_table(
         "Applications",
-        f"Images of {SHAPE[1]} x {SHAPE[0]}; object and region are a quarter as wide. An evaluation on the CPU "
-        f"({CPU_ITERATIONS} iterations a scale) and on the GPU, whose whole command, start and set-up included, is the "
-        "preset's own length.",
-        "application | preset | scale | CPU, s an evaluation | GPU, s | speed | evaluations | GPU, whole command, s | "
+        f"Object and region are {PART} pixels wide." + _said(request),
+        "application | preset | size | scale | s | of that before and after | evaluations | s an evaluation | "
         "GPU memory, GB",
         rows,
     )
@@ -113,35 +119,37 @@ def applications(painting: np.ndarray, has_gpu: bool) -> str:
 
 def figures(request: Request, runs: Runs) -> str:
     """The runs of figures 4 and 7 within the memory that the experiments take of a GPU."""
-    rows = []
-    for number, figure in ((4, figure_4), (7, figure_7)):
-        for job in figure.jobs(request):
-            report = job.run(runs.network, stop=runs.stop).report
-            peak = report.device.get("peak_memory_bytes")
-            rows.append((str(number), job.name, f"{report.seconds:.0f}", "" if peak is None else f"{peak / 1e9:.2f}"))
+    rows = [
+        (number, job.name, *_ran(job, runs))
+        for number, figure in (("4", figure_4), ("7", figure_7))
+        for job in figure.jobs(request)
+    ]
     return markdown_table(
-        "Figures 4 and 7", "Within the 6 GB of the paper's GPU.", "figure | run | s | GPU memory, GB", rows
+        "Figures 4 and 7",
+        "Within the 6 GB of the paper's GPU." + _said(request),
+        "figure | run | s | of that before and after | evaluations | s an evaluation | GPU memory, GB",
+        rows,
     )
 
 
-def _run(application: str, painting: np.ndarray, *options: str, environment: Mapping[str, str] | None = None) -> Ran:
-    """A command on the painting and, as content, on it upside down; object and region are a quarter as wide."""
-    height, width = painting.shape[:2]
-    part = width // 4
-    images = {"image": painting[::-1], "style": painting}
-    if application == "harmonize":
-        images = pasted(painting, (height, width), part)
-    if application == "restyle-region":
-        options = (*options, "--corners", "8,8", f"{7 + part},8", f"{7 + part},{7 + part}", f"8,{7 + part}")
-    return run_command(application, images, *options, environment=environment)
+def _ran(job: Job, runs: Runs) -> Row:
+    """What a run took, here and now."""
+    report = job.run(runs.network, stop=runs.stop).report
+    solving = report.seconds_per_evaluation * report.evaluations
+    return (f"{report.seconds:.0f}", f"{report.seconds - solving:.0f}", str(report.evaluations),
+            f"{_seconds(report.trace):.3f}", _gigabytes(report.device))  # fmt: skip
 
 
-def _seconds(ran: Ran) -> float:
+def _said(request: Request) -> str:
+    return f" {request.iterations} iterations a scale." if request.iterations else ""
+
+
+def _seconds(trace: list[dict[str, float]]) -> float:
     """Seconds from evaluation to evaluation in the last stage, without the first, which compiles."""
-    trace = [entry for entry in ran.report["trace"] if entry["stage"] == ran.report["trace"][-1]["stage"]]
-    return (trace[-1]["seconds"] - trace[1]["seconds"]) / (len(trace) - 2)
+    last = by_stage(trace)[-1]
+    return (last[-1]["seconds"] - last[1]["seconds"]) / (len(last) - 2)
 
 
-def _gpu_peak(ran: Ran) -> str:
-    peak = ran.report["device"].get("peak_memory_bytes")
-    return "" if peak is None else f"{peak / 1e9:.2f}"
+def _gigabytes(device: dict[str, Any]) -> str:
+    """The peak of what was allocated of a GPU."""
+    return f"{device['peak_memory_bytes'] / 1e9:.2f}" if "peak_memory_bytes" in device else ""

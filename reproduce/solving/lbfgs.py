@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import _lbfgsb_py as scipy_lbfgsb
+from threadpoolctl import threadpool_limits
 
 # Beside the history: the solver's five vectors and two of integers, the point, the gradient, the upper bounds, and what
 # the caller holds of points and gradients: the best, the function's, and those on the way between them.
@@ -60,20 +61,22 @@ def lbfgsb(
     task, line_search = np.zeros(2, np.int32), np.zeros(2, np.int32)
     logical, counts, numbers = np.zeros(4, np.int32), np.zeros(44, np.int32), np.zeros(29)
     factor, done, evaluated = tolerance / np.finfo(float).eps, 0, 0
-    while True:
-        scipy_lbfgsb._lbfgsb.setulb(
-            m, x, lower, upper, kinds, value, gradient, factor, 0.0, work, integers, task, logical, counts, numbers,
-            line_search_steps, line_search,
-        )  # fmt: skip
-        if task[0] == EVALUATE:
-            evaluated += 1
-            value[()], gradient[:] = function(x)
-        elif task[0] == NEW_POINT:
-            done += 1
-            after_iteration(float(value), x)
-            if done >= iterations:
-                task[:] = STOP, ITERATIONS_REACHED
-            elif evaluated > evaluations:
-                task[:] = STOP, EVALUATIONS_REACHED
-        else:
-            return f"{scipy_lbfgsb.status_messages[task[0]]}: {scipy_lbfgsb.task_messages[task[1]]}"
+    # Vectors are too short for OpenBLAS's threads: they wait for one another, and take the cores from the network.
+    with threadpool_limits(1, user_api="blas"):
+        while True:
+            scipy_lbfgsb._lbfgsb.setulb(
+                m, x, lower, upper, kinds, value, gradient, factor, 0.0, work, integers, task, logical, counts, numbers,
+                line_search_steps, line_search,
+            )  # fmt: skip
+            if task[0] == EVALUATE:
+                evaluated += 1
+                value[()], gradient[:] = function(x)
+            elif task[0] == NEW_POINT:
+                done += 1
+                after_iteration(float(value), x)
+                if done >= iterations:
+                    task[:] = STOP, ITERATIONS_REACHED
+                elif evaluated > evaluations:
+                    task[:] = STOP, EVALUATIONS_REACHED
+            else:
+                return f"{scipy_lbfgsb.status_messages[task[0]]}: {scipy_lbfgsb.task_messages[task[1]]}"
