@@ -68,8 +68,8 @@ def draw(request: Request, runs: Runs) -> None:
 def arithmetic(painting: np.ndarray, has_gpu: bool) -> str:
     """The same problem in each arithmetic: time, memory, and how far losses and pictures differ from float32's."""
     rows: list[Row] = []
-    for application, images in (("stylize", {"image": painting[::-1], "style": painting}),
-                                ("harmonize", pasted(painting, SHAPE, PART))):  # fmt: skip
+    for application, images in (("harmonize", pasted(painting, SHAPE, PART)),
+                                ("stylize", {"image": painting[::-1], "style": painting})):  # fmt: skip
         first: Ran | None = None
         for name, options, environment in ARITHMETICS:
             if environment is not NO_GPU and not has_gpu:
