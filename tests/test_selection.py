@@ -227,7 +227,19 @@ def test_a_large_box_is_looked_at_in_small(looked_at):
     assert overlap(mask, disc) > 0.97
     soft = (mask > 0) & (mask < 1)
     assert 0 < soft.sum() < 12 * 2 * np.pi * radius
-    assert looked_at[0] < 1.01e6
+    assert sum(looked_at) < 4e5
+
+
+def test_what_is_thin_is_found_though_colours_are_learnt_in_small():
+    """A bar that reaches out of a disc: no wider than a pixel of what colours are learnt from."""
+    shape, center, radius = (1800, 2400), (1200, 900), 500
+    image, disc = scene(shape, center, radius)
+    bar = np.zeros_like(disc)
+    bar[896:904, 1690:1900] = True
+    image[bar] = image[disc][: bar.sum()]
+    mask = select_in_box(image, around(center, radius, 250, shape))
+    assert overlap(mask, disc | bar) > 0.98
+    assert (mask[bar] >= 0.5).mean() > 0.7
 
 
 def test_holes_of_an_object_in_a_box():
@@ -290,7 +302,7 @@ def test_a_flat_image_has_no_object(level):
 @pytest.mark.parametrize("shape, corners", [((16, 6000), [(5, 0), (5900, 15)]), ((6000, 16), [(4, 9), (11, 5999)])])
 def test_boxes_as_thin_as_a_line(shape, corners, monkeypatch):
     """Reduced to a row of pixels, or none but for rounding; whatever is found, it is no fault of the program."""
-    monkeypatch.setattr(selection, "WORKING_PIXELS", 1000)
+    monkeypatch.setattr(selection, "LEARNING_PIXELS", 1000)
     image = texture(shape, (0.5, 0.5, 0.5), 0)
     image[4:12, 20:-20] = image[20:-20, 4:12] = 1
     try:
