@@ -270,6 +270,30 @@ def test_polygon_lasso_box_and_scissors(page, pictures):
     said(page, "% of the picture")
 
 
+def test_scissors_show_the_line_along_edges_before_the_click(page, pictures):
+    put(page, "The painting", pictures / "river.png")
+    put(page, "A photograph with the object", pictures / "balloon.png")
+    go(page, "Select")
+    page.get_by_role("radio", name="Scissors").check()
+    page.mouse.click(*at(page, 0.23, 0.4))  # on the balloon's left edge
+    asked, held = [], []
+    page.on("request", lambda request: request.url.endswith("/edges") and asked.append(request))
+    page.route("**/edges", lambda route: held.append(route), times=1)
+    with page.expect_request("**/edges"):
+        page.mouse.move(*at(page, 0.5, 0.3))
+    page.mouse.move(*at(page, 0.77, 0.4), steps=5)  # and across it
+    with page.expect_request("**/edges") as newest:
+        held[0].continue_()
+    assert newest.value.post_data_json["points"][1] == pytest.approx([0.77 * 96, 0.4 * 104], abs=1)
+    line = page.locator("svg polyline.shape")
+    playwright.expect(line).to_have_attribute("points", re.compile(r"(\S+ ){20,}\S+"))
+    assert len(asked) == 2  # one at a time, of all the places where the pointer was
+    page.mouse.click(*at(page, 0.77, 0.4))
+    page.mouse.move(*at(page, 0.5, 0.9))
+    page.keyboard.press("Escape")
+    playwright.expect(line).to_have_count(0)
+
+
 def test_files_that_are_no_pictures_are_refused_in_the_page(page, pictures, tmp_path):
     (tmp_path / "broken.png").write_bytes((pictures / "river.png").read_bytes()[:500])
     page.get_by_label("The painting").set_input_files(tmp_path / "broken.png")

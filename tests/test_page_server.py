@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,7 @@ from reproduce import preset, read_image, read_mask, write_image
 from reproduce.applications.registry import APPLICATIONS
 from reproduce.command_line import main, parser
 from reproduce.images.regions import paste
-from reproduce.images.selection import select, select_polygon, select_stroke
+from reproduce.images.selection import edge_path, select, select_along_edges, select_polygon, select_stroke
 from reproduce.page import desk, server
 from reproduce.page.server import application
 from reproduce.page.store import Store, read_json, write_json
@@ -220,6 +221,7 @@ def test_a_selection_is_what_the_library_selects(shared, files):
     image = read_image(files / "photograph.png")
     stroke = [[10.0, 10.0], [20.0, 12.0]]
     lasso = [[5, 5], [25, 5], [25, 30]]
+    around = [[28, 18], [52, 20], [50, 44], [27, 41]]
     click = select(image, [(35, 25)], 0.1)
     drawn, shape = select_stroke(stroke, 4, (HEIGHT, WIDTH)), select_polygon(lasso, (HEIGHT, WIDTH))
     steps = [
@@ -232,12 +234,26 @@ def test_a_selection_is_what_the_library_selects(shared, files):
         ({"kind": "undo"}, np.minimum(np.maximum(click, drawn), 1 - shape)),
         ({"kind": "box", "mode": "replace", "points": [[25, 15], [55, 45]]}, click),
         ({"kind": "invert"}, 1 - click),
+        ({"kind": "scissors", "mode": "replace", "points": around}, select_along_edges(image, around)),
     ]
     for operation, expected in steps:
         state = shared.post(address, json=operation).json()
         np.testing.assert_array_equal(mask_at(shared, address, state), np.round(255 * expected))
         assert state["share"] == pytest.approx(expected.mean(), abs=0.002)
     assert state["can_undo"] and not state["can_redo"]
+
+
+def test_scissors_look_for_no_line_that_they_have_shown(tmp_path, files, monkeypatch):
+    write_image(tmp_path / "mask.png", np.zeros((HEIGHT, WIDTH), np.float32))
+    points, looked_for = [(28.0, 18.0), (52.0, 20.0), (50.0, 44.0)], []
+    monkeypatch.setattr(desk, "edge_path", lambda image, ends: looked_for.append(ends) or edge_path(image, ends))
+    picture = files / "photograph.png"
+    desk.forget()
+    for ends in pairwise(points):
+        assert desk.edges_between(picture, list(ends)) == edge_path(read_image(picture), ends)
+    operation = {"kind": "scissors", "mode": "replace", "points": points}
+    desk.select_step(picture, tmp_path / "mask.png", tmp_path / "next.png", operation)
+    assert looked_for == [[*ends] for ends in pairwise([*points, points[0]])]  # each once
 
 
 def test_growing_and_shrinking(shared, files):

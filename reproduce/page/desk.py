@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from multiprocessing import parent_process
 from pathlib import Path
 from threading import Thread
@@ -25,7 +26,6 @@ from ..images.regions import order_corners, paste, straighten
 from ..images.selection import (
     edge_path,
     select,
-    select_along_edges,
     select_in_box,
     select_polygon,
     select_stroke,
@@ -134,19 +134,22 @@ def _selected(picture: Path, operation: dict[str, Any], shape: tuple[int, int]) 
     points = [(min(max(x, 0.0), shape[1] - 1.0), min(max(y, 0.0), shape[0] - 1.0)) for x, y in points]
     if kind == "polygon":
         return select_polygon(points, shape)
+    if kind == "scissors":  # as the library's `select_along_edges`, of lines that are known already
+        return select_polygon(edges_between(picture, [*points, *points[:1]]), shape)
     image = _picture(picture).over_white
     if kind == "click":
         return select(image, points, float(operation["tolerance"]), bool(operation.get("fill_holes")))
     if kind == "box":
         return select_in_box(image, points, bool(operation.get("fill_holes")))
-    if kind == "scissors":
-        return select_along_edges(image, points)
     raise InputError(f"Expected a way to select. Received: {kind}")
 
 
 def edges_between(picture: Path, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The line along edges from point to point."""
-    return edge_path(_picture(picture).over_white, points)
+    """The line along edges from point to point; what has been shown of it is not looked for again."""
+    line = points[:1]
+    for start, end in pairwise(points):
+        line += _edge(picture, tuple(start), tuple(end))[1:]
+    return line
 
 
 def cut_out(picture: Path, mask: Path, cut: Path) -> dict[str, Any]:
@@ -191,7 +194,7 @@ def cost(application: str, preset: str, settings: dict[str, Any], of: dict[str, 
 
 def forget() -> None:
     """Hold nothing any more: the memory is needed for a run."""
-    for cached in (_picture, _pasted, _as_read):
+    for cached in (_picture, _edge, _pasted, _as_read):
         cached.cache_clear()
     _masks.clear()
 
@@ -199,6 +202,11 @@ def forget() -> None:
 @lru_cache(maxsize=2)
 def _picture(path: Path) -> Picture:
     return read_picture(path)
+
+
+@lru_cache(maxsize=256)
+def _edge(picture: Path, start: tuple[float, float], end: tuple[float, float]) -> list[tuple[float, float]]:
+    return edge_path(_picture(picture).over_white, [start, end])
 
 
 @lru_cache(maxsize=1)

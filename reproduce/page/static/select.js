@@ -37,6 +37,7 @@ export class Selecting {
     this.radius = Math.max(4, Math.round(Math.max(picture.width, picture.height) / 60));
     this.points = [];
     this.line = [];
+    this.ahead = [];
     this.busy = Promise.resolve();
     this.stage = new Stage(picture, `/api/pictures/${picture.id}/shown.jpg`);
     this.stage.element.classList.add("selecting");
@@ -45,6 +46,7 @@ export class Selecting {
     this.keys = (event) => this.#key(event);
     document.addEventListener("keydown", this.keys);
     this.again = newestOnly((operation) => this.#send({ ...operation, again: true }));
+    this.lookAhead = newestOnly((point) => this.#lookAhead(point));
     this.panel = element("div.tools");
     this.#drawPanel();
     this.#show();
@@ -153,22 +155,31 @@ export class Selecting {
     const ends = this.points.slice(-2);
     const shape = this.points;
     this.line.push(point);
+    this.ahead = [];
     this.#drawShape();
-    const found = await attempt(() =>
-      post(`/api/pictures/${this.picture.id}/edges`, { points: this.#inside(ends) }),
-    );
+    const found = await attempt(() => this.#edges(ends));
     if (!found || shape !== this.points) return;
     const place = this.line.indexOf(point);
-    this.line.splice(place, 1, ...found.points.slice(1, -1), point);
+    this.line.splice(place, 1, ...found.slice(1, -1), point);
     this.#drawShape();
   }
 
-  #inside(points) {
-    const { width, height } = this.picture;
-    return points.map(([x, y]) => [
+  // The line along edges from the last point to where the pointer is: scissors show it before the click.
+  async #lookAhead(pointer) {
+    const last = this.points.at(-1);
+    const found = last && (await this.#edges([last, pointer]).catch(() => null)); // a click says what is wrong
+    if (!found || last !== this.points.at(-1)) return;
+    this.ahead = found.slice(1);
+    this.#drawShape(this.pointer);
+  }
+
+  async #edges(ends) {
+    const { id, width, height } = this.picture;
+    const points = ends.map(([x, y]) => [
       Math.min(Math.max(x, 0), width - 1),
       Math.min(Math.max(y, 0), height - 1),
     ]);
+    return (await post(`/api/pictures/${id}/edges`, { points })).points;
   }
 
   #closeShape() {
@@ -180,13 +191,14 @@ export class Selecting {
   #dropShape() {
     this.points = [];
     this.line = [];
+    this.ahead = [];
     this.#drawShape();
   }
 
   #drawShape(pointer) {
     this.stage.svg.querySelectorAll(".shape").forEach((old) => old.remove());
     if (!this.points.length) return;
-    const line = pointer ? [...this.line, pointer] : this.line;
+    const line = pointer ? [...this.line, ...this.ahead, pointer] : this.line;
     const text = line.map((point) => point.join(",")).join(" ");
     this.stage.svg.append(svg("polyline", { class: "line shape", points: text }));
     for (const [number, [cx, cy]] of this.points.entries()) {
@@ -196,13 +208,15 @@ export class Selecting {
   }
 
   #hover(event) {
-    if (this.points.length) this.#drawShape(this.stage.point(event));
+    this.pointer = this.stage.point(event);
+    if (this.points.length) this.#drawShape(this.pointer);
+    if (this.points.length && this.tool === "scissors") this.lookAhead(this.pointer);
     if (this.tool !== "brush" && this.tool !== "eraser") {
       this.ring?.remove();
       this.ring = null;
       return;
     }
-    const [cx, cy] = this.stage.point(event);
+    const [cx, cy] = this.pointer;
     this.ring ??= this.stage.svg.appendChild(svg("circle", { class: "ring" }));
     for (const [key, value] of Object.entries({ cx, cy, r: this.radius })) this.ring.setAttribute(key, value);
   }
