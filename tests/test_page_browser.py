@@ -294,6 +294,34 @@ def test_scissors_show_the_line_along_edges_before_the_click(page, pictures):
     playwright.expect(line).to_have_count(0)
 
 
+def test_selecting_with_the_keyboard_alone(page, pictures):
+    put(page, "The painting", pictures / "river.png")
+    put(page, "A photograph with the object", pictures / "balloon.png")
+    go(page, "Select")
+    said(page, "Nothing is selected yet")
+
+    def move(key, times):
+        for _ in range(times):
+            page.keyboard.press(key)
+
+    page.locator(".stage svg").focus()
+    move("Shift+ArrowLeft", 40)  # into a corner, of the backdrop
+    move("Shift+ArrowUp", 40)
+    page.get_by_text("Arrow keys move a crosshair").wait_for()
+    page.keyboard.press("Space")
+    said(page, re.compile(r"7\d %"))
+    page.get_by_role("radio", name="Box").check()
+    page.locator(".stage svg").focus()
+    move("Shift+ArrowRight", 2)  # from there around the balloon
+    page.keyboard.press("Space")
+    move("Shift+ArrowRight", 14)
+    move("Shift+ArrowDown", 18)
+    page.locator("svg rect.line").wait_for()
+    page.keyboard.press("Space")
+    said(page, re.compile(r"2\d %"))  # the balloon
+    playwright.expect(page.locator("svg rect.line")).to_have_count(0)
+
+
 def test_files_that_are_no_pictures_are_refused_in_the_page(page, pictures, tmp_path):
     (tmp_path / "broken.png").write_bytes((pictures / "river.png").read_bytes()[:500])
     page.get_by_label("The painting").set_input_files(tmp_path / "broken.png")

@@ -41,6 +41,7 @@ export class Selecting {
     this.busy = Promise.resolve();
     this.stage = new Stage(picture, `/api/pictures/${picture.id}/shown.jpg`);
     this.stage.element.classList.add("selecting");
+    this.stage.takeKeys("Arrow keys move a crosshair, the space bar presses and lets go");
     this.stage.svg.addEventListener("pointerdown", (event) => this.#press(event));
     this.stage.svg.addEventListener("pointermove", (event) => this.#hover(event));
     this.keys = (event) => this.#key(event);

@@ -50,17 +50,58 @@ export class Stage {
   drag(event, moved, ended = () => {}) {
     event.preventDefault();
     const target = this.svg;
-    target.setPointerCapture(event.pointerId);
+    if (event.isTrusted) target.setPointerCapture(event.pointerId); // not where keys move it
+    this.dragging = true;
     const move = (next) => moved(this.point(next), next);
     const end = (last) => {
       target.removeEventListener("pointermove", move);
       target.removeEventListener("pointerup", end);
       target.removeEventListener("pointercancel", end);
+      this.dragging = false;
       ended(this.point(last), last);
     };
     target.addEventListener("pointermove", move);
     target.addEventListener("pointerup", end);
     target.addEventListener("pointercancel", end);
+  }
+
+  // What a pointer does, by keys: arrows move a crosshair, the space bar presses, and lets go of what is being dragged.
+  // The label says so, also to who sees the focus here.
+  takeKeys(label) {
+    const { width, height } = this.picture;
+    const cross = svg("path", { class: "cross" });
+    let at = [width / 2, height / 2];
+    const tell = (type) => {
+      const box = this.canvas.getBoundingClientRect();
+      const clientX = box.left + (at[0] + 0.5) * this.scale;
+      const clientY = box.top + (at[1] + 0.5) * this.scale;
+      this.svg.dispatchEvent(new PointerEvent(type, { clientX, clientY }));
+    };
+    this.svg.setAttribute("tabindex", 0);
+    this.svg.setAttribute("role", "application");
+    this.svg.setAttribute("aria-label", label);
+    this.element.append(element("p.keys", { ariaHidden: "true" }, label));
+    this.svg.addEventListener("blur", () => cross.remove());
+    this.svg.addEventListener("pointermove", (event) => {
+      if (!event.isTrusted) return;
+      at = this.point(event);
+      cross.remove();
+    });
+    this.svg.addEventListener("keydown", (event) => {
+      const step = (event.shiftKey ? 20 : 2) / this.scale;
+      const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+      const move = event.key === " " ? [0, 0] : moves[event.key];
+      if (!move || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      const put = (place, most) => Math.min(Math.max(at[place] + move[place] * step, 0), most - 1);
+      at = [put(0, width), put(1, height)];
+      const arm = 12 / this.scale;
+      cross.setAttribute("d", `M${at[0] - arm} ${at[1]}h${2 * arm}M${at[0]} ${at[1] - arm}v${2 * arm}`);
+      this.svg.append(cross);
+      cross.scrollIntoView({ block: "nearest", inline: "nearest" });
+      tell("pointermove");
+      if (event.key === " ") tell(this.dragging ? "pointerup" : "pointerdown");
+    });
   }
 
   #fit() {
