@@ -345,6 +345,8 @@ def test_nothing_is_wider_than_the_window(page, size, scheme):
     for tab in ("Harmonise", "Restyle", "Paint", "Runs"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for bar in page.locator(".steps:visible").all():
+            assert bar.evaluate("bar => bar.scrollWidth <= bar.clientWidth")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == {
         "light": "rgb(246, 245, 242)", "dark": "rgb(25, 27, 31)"}[scheme]  # fmt: skip
 
