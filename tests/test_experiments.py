@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from test_second_judge import tensors
 
 from experiments import command_line, judging, methods, request
-from experiments.benchmark import benchmark, measuring
+from experiments.benchmark import benchmark, gpu, measuring
 from experiments.command_line import EXPERIMENTS, main
 from experiments.drawing import panels, save, without_trace
 from experiments.figures import demo, figure_7, structure
@@ -344,6 +344,51 @@ def test_a_section_of_the_benchmark(section, tmp_path, monkeypatch):
     lines = section(painting, Runs(Cache(tmp_path), NETWORK, Stop())).splitlines()
     assert lines[0].startswith("## ") and lines[-1].startswith("| ")
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+
+
+SHORT = [{"stage": 0, "seconds": 9.0}, {"stage": 1, "seconds": 3.0}, {"stage": 1, "seconds": 4.0},
+         {"stage": 1, "seconds": 4.5}, {"stage": 1, "seconds": 5.0}]  # fmt: skip
+
+
+def test_a_gpus_seconds_are_those_between_evaluations_of_the_last_stage():
+    """The first one compiles."""
+    assert gpu._seconds(SHORT) == 0.5
+
+
+def test_each_arithmetic_is_compared_with_the_cpus_float32(monkeypatch):
+    """Commands whose losses and pictures are known; without a GPU there are the rows of the CPU alone."""
+    environments = []
+
+    def ran(application, images, *options, environment):
+        environments.append((environment, "bfloat16" in options))
+        faster = 2 if "bfloat16" in options else 1
+        loss = {when: {"total": 10.0 * faster} for when in ("initial", "final")}
+        trace = [entry | {"seconds": entry["seconds"] / faster} for entry in SHORT]
+        device = {"name": "G", "peak_memory_bytes": 3e9} if environment is not gpu.NO_GPU else {"name": "CPU"}
+        image = np.full((4, 5, 3), 0.1 * faster, np.float32)
+        return measuring.Ran(1.0, {"trace": trace, "loss": loss, "device": device}, image)
+
+    monkeypatch.setattr(gpu, "run_command", ran)
+    painting = np.zeros((*gpu.SHAPE, 3), np.float32)
+    rows = gpu.arithmetic(painting, has_gpu=True).splitlines()[6:]
+    assert len(rows) == 10 and rows[0].split(" | ")[1:] == [
+        "CPU, float32", "1.0", "0.500", "+0.00 %", "+0.00 %", "0.00", " |"]  # fmt: skip
+    assert rows[4].split(" | ")[1:] == [
+        "GPU, bfloat16", "2.0", "0.250", "+100.00 %", "+100.00 %", "25.50", "3.00 |"]  # fmt: skip
+    environments.clear()
+    assert len(gpu.arithmetic(painting, has_gpu=False).splitlines()) == 6 + 4
+    assert environments == 2 * [(gpu.NO_GPU, False), (gpu.NO_GPU, True)]
+
+
+def test_whole_runs_are_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "SIZES", (((96, 112), 0.5),))
+    monkeypatch.setattr(gpu, "PART", 48)
+    monkeypatch.setattr(gpu, "RUNS", (("stylize", "gatys"), ("harmonize", "paper")))
+    asked = make_request(tmp_path, iterations=3)
+    lines = gpu.applications(asked, Runs(Cache(tmp_path), NETWORK, Stop())).splitlines()
+    assert "3 iterations a scale" in lines[2]
+    assert [line.split(" | ")[0] for line in lines[6:]] == ["| stylize", "| harmonize"]
+    assert all(int(line.split(" | ")[6]) >= 4 for line in lines[6:])
 
 
 # The command line

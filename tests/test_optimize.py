@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.optimize import minimize as scipy_minimize
+from threadpoolctl import threadpool_info
 
 from reproduce.errors import InputError
 from reproduce.solving.lbfgs import lbfgsb
@@ -86,6 +87,22 @@ def test_on_iteration_gets_the_value_in_the_functions_own_units():
     )
     for loss, expected in seen:
         assert loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_scipys_vector_products_take_one_thread():
+    """As long as it runs: short vectors make threads wait for one another."""
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before, during = threads(), []
+
+    def function(x):
+        during.append(threads())
+        return quadratic(x)
+
+    minimize(function, np.zeros(3), **OPTIONS)
+    assert before and all(counts == [1] * len(before) for counts in during) and threads() == before
 
 
 def test_tolerance_stops_it_and_scipy_says_so():

@@ -102,7 +102,8 @@ def test_peak_memory_is_of_this_run_only():
 REPORT = Report(
     application="stylize", settings={"scale": 0.5}, inputs={"content": "aa"}, weights={"source": "random"},
     size={"input": [3, 4]}, iterations=2, evaluations=3, seconds=1.5, seconds_per_evaluation=0.5, peak_memory_bytes=9,
-    loss={}, stop_reason="enough", interrupted=False, notices=[], versions={}, git=None, trace=[{"loss": 1.0}],
+    loss={}, stop_reason="enough", interrupted=False, notices=[], versions={}, device={"name": "CPU"}, git=None,
+    trace=[{"loss": 1.0}],
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """What a GPU does: time of every application, memory within the paper's 6 GB, and how far its results differ."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -145,8 +146,10 @@ def _said(request: Request) -> str:
 
 
 def _seconds(trace: list[dict[str, float]]) -> float:
-    """Seconds from evaluation to evaluation in the last stage, without the first, which compiles."""
+    """Seconds between evaluations of the last stage, without the first, which compiles; NaN of fewer than 3."""
     last = by_stage(trace)[-1]
+    if len(last) < 3:
+        return math.nan
     return (last[-1]["seconds"] - last[1]["seconds"]) / (len(last) - 2)
 
 
