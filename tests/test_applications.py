@@ -514,7 +514,7 @@ def test_the_report_says_everything_and_survives_json(application):
     assert set(report) == {
         "application", "settings", "inputs", "weights", "size", "iterations", "evaluations", "seconds", "trace",
         "seconds_per_evaluation", "peak_memory_bytes", "loss", "stop_reason", "interrupted", "versions", "git",
-        "notices",
+        "notices", "device",
     } | {"restyle-region": {"corners"}, "keep-details": {"base"}}.get(application, set())  # fmt: skip
     assert report["application"] == application
     settings = QUICK if application in ("harmonize", "keep-details") else QUICK_BASE
