@@ -3,9 +3,11 @@
 import math
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import minimize as scipy_minimize
 from tqdm import tqdm
 
 from reproduce.applications.registry import find_application
@@ -18,6 +20,7 @@ from reproduce.network.backend import Tensor, as_tensor, matrix_product_speed, o
 from reproduce.network.features import VGG19, blank_image, features_within, to_network_input
 from reproduce.presets import PAPER, PAPER_BASE
 from reproduce.settings import change
+from reproduce.solving.lbfgs import lbfgsb
 from reproduce.solving.objective import Objective, Problem, Style
 from reproduce.solving.optimize import minimize
 from reproduce.solving.plan import work
@@ -40,6 +43,7 @@ from .measuring import (
 
 PEER = Path("output/peer/bin/python")
 SIZES = ((300, 350), (512, 512))
+SOLVER_ITERATIONS = 30
 MEMORY_RUNS = (
     *(("stylize", side, scale) for side, scale in ((350, 0.5), (700, 0.5), (1400, 0.5), (700, 1.0))),
     *(("restyle-region", side, 0.5) for side in (1400, 2800)),
@@ -58,8 +62,8 @@ def draw(request: Request, runs: Runs) -> None:
     """Measure everything on the first case's painting; write benchmark.md, a section more after each."""
     painting = resize(request.first_case().background, (525, 700))
     sections = [f"# Benchmark\n\n{machine()} What is compared alternates in one run; medians of {REPEATS}."]
-    progress = tqdm((evaluation, peer, matching, canvas, command, coarse_to_fine, memory, tiles), unit="section")
-    for measure in progress:
+    measures = (evaluation, solver, peer, matching, canvas, command, coarse_to_fine, memory, tiles)
+    for measure in (progress := tqdm(measures, unit="section")):
         progress.set_description(measure.__name__)
         runs.stop.check()
         try:
@@ -135,6 +139,39 @@ def _peer_row(image: np.ndarray, network: VGG19) -> Row:
             lambda: float(subprocess.run(program, check=True, capture_output=True, text=True).stdout),
         )
     return f"{width} x {height}", f"{ours / theirs:.2f}", f"{ours:.2f}", f"{theirs:.2f}"
+
+
+def solver(painting: np.ndarray, runs: Runs) -> str:
+    """L-BFGS alone, on a bowl that is evaluated in no time, beside `scipy.optimize.minimize`, whose code it calls."""
+    size = 3 * 384 * 512
+    random = np.random.default_rng(0)
+    steepness, center, start = np.exp(2 * random.normal(size=size)), random.normal(0.5, 0.2, size), np.full(size, 0.5)
+
+    def bowl(x: np.ndarray) -> tuple[float, np.ndarray]:
+        slope = steepness * (x - center)
+        return 0.5 * float(slope @ (x - center)), slope
+
+    def ours(bounds: tuple[float, float] | None) -> None:
+        limits = {"iterations": SOLVER_ITERATIONS, "evaluations": 10**6, "line_search_steps": 20}
+        lbfgsb(bowl, start, bounds=bounds, history=10, tolerance=0, after_iteration=lambda *_: None, **limits)
+
+    def scipys(bounds: tuple[float, float] | None) -> None:
+        options = {"maxiter": SOLVER_ITERATIONS, "maxcor": 10, "ftol": 0, "gtol": 0}
+        of_each = None if bounds is None else [bounds] * size
+        scipy_minimize(bowl, start, jac=True, method="L-BFGS-B", bounds=of_each, options=options)
+
+    rows = []
+    for name, bounds in (("within [0, 1]", (0.0, 1.0)), ("none", None)):
+        whole = alternate(*(partial(seconds_of, partial(run, bounds)) for run in (ours, scipys)))
+        seconds, others = (taken / SOLVER_ITERATIONS for taken in whole)
+        rows.append((name, f"{seconds / others:.2f}", f"{seconds:.3f}", f"{others:.3f}"))
+    return markdown_table(
+        "L-BFGS alone",
+        f"{size} variables, {SOLVER_ITERATIONS} iterations that remember 10 gradients, start and limits included. Ours "
+        "takes one thread; SciPy's own takes all, which wait for one another.",
+        "bounds | ours / SciPy | s an iteration | SciPy, s",
+        rows,
+    )
 
 
 def matching(painting: np.ndarray, runs: Runs) -> str:
