@@ -59,7 +59,8 @@ class Extractor:
         precision: str = "float32",
     ):
         self.layers = tuple(layers)
-        self.steps = [(o, _keras_layer(o, pooling, width, precision)) for o in operations_until(self.layers)]
+        random = weights is None
+        self.steps = [(o, _keras_layer(o, pooling, width, precision, random)) for o in operations_until(self.layers)]
         image = features = keras.Input((None, None, 3))
         outputs = {}
         for operation, layer in self.steps:
@@ -230,13 +231,13 @@ def as_float(features: Tensor) -> Tensor:
     return ops.cast(features, keras.config.floatx())
 
 
-def _keras_layer(operation: Operation, pooling: str, width: float, precision: str) -> keras.Layer:
+def _keras_layer(operation: Operation, pooling: str, width: float, precision: str, random: bool) -> keras.Layer:
     dtype = None if precision == "float32" else f"mixed_{precision}"  # None: Keras's float type
     if operation.kind == "pooling":
         pool = keras.layers.MaxPooling2D if pooling == "max" else keras.layers.AveragePooling2D
         return pool(2, name=operation.name, dtype=dtype)
     channels = max(2, round(operation.channels * width))
-    initializer = keras.initializers.HeNormal(seed=channels)
+    initializer = keras.initializers.HeNormal(seed=channels) if random else "zeros"  # drawing takes half a second
     return keras.layers.Conv2D(
         channels, 3, padding="same", activation="relu", kernel_initializer=initializer, name=operation.name, dtype=dtype
     )
