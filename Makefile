@@ -14,7 +14,7 @@ page: .venv/page
 	$(BIN)/python -m reproduce page
 
 test: .venv/dev
-	$(BIN)/python -m pytest -q -m "not weights"
+	$(BIN)/python -m pytest -q -m "not weights" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -q -m weights
 
 lint: .venv/dev
