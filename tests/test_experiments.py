@@ -337,6 +337,7 @@ def test_the_share_of_convolutions_is_a_share():
 )
 def test_a_section_of_the_benchmark(section, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "SIZES", ((64, 80),))
+    monkeypatch.setattr(benchmark, "SOLVER_VARIABLES", 100)
     monkeypatch.setattr(benchmark, "SOLVER_ITERATIONS", 2)
     monkeypatch.setattr(benchmark, "matrix_product_speed", lambda: 1e9)
     monkeypatch.setattr(benchmark, "PAPER", replace(PAPER, image=replace(PAPER.image, scale=0.2)))

@@ -43,7 +43,7 @@ from .measuring import (
 
 PEER = Path("output/peer/bin/python")
 SIZES = ((300, 350), (512, 512))
-SOLVER_ITERATIONS = 30
+SOLVER_VARIABLES, SOLVER_ITERATIONS = 3 * 384 * 512, 30
 MEMORY_RUNS = (
     *(("stylize", side, scale) for side, scale in ((350, 0.5), (700, 0.5), (1400, 0.5), (700, 1.0))),
     *(("restyle-region", side, 0.5) for side in (1400, 2800)),
@@ -143,8 +143,7 @@ def _peer_row(image: np.ndarray, network: VGG19) -> Row:
 
 def solver(painting: np.ndarray, runs: Runs) -> str:
     """L-BFGS alone, on a bowl that is evaluated in no time, beside `scipy.optimize.minimize`, whose code it calls."""
-    size = 3 * 384 * 512
-    random = np.random.default_rng(0)
+    size, random = SOLVER_VARIABLES, np.random.default_rng(0)
     steepness, center, start = np.exp(2 * random.normal(size=size)), random.normal(0.5, 0.2, size), np.full(size, 0.5)
 
     def bowl(x: np.ndarray) -> tuple[float, np.ndarray]:
