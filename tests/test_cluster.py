@@ -20,8 +20,9 @@ import pytest
 from test_jobs import NETWORK, image, make_job, mask, with_input
 
 import experiments
+from experiments.benchmark import workers
 from experiments.command_line import main
-from experiments.jobs import Cache, Job, code
+from experiments.jobs import Cache, Job, Runs, code
 from reproduce import InputError, Stop, Stopped, read_image, write_image
 from reproduce.files import WriteError
 
@@ -442,3 +443,15 @@ def test_a_smoke_table_on_two_workers_of_which_one_is_killed_is_that_of_one_proc
     with contextlib.ExitStack() as files:
         rows = [files.enter_context(open(tmp_path / name / "table.md")).read().splitlines() for name in ("1", "2")]
     assert [row.split("|")[:12] for row in rows[0]] == [row.split("|")[:12] for row in rows[1]]
+
+
+def test_one_worker_and_two_are_timed(tmp_path, monkeypatch):
+    monkeypatch.setenv(workers.ONE_THREAD[0], "3")
+    monkeypatch.delenv(workers.ONE_THREAD[1], raising=False)
+    monkeypatch.setattr(workers, "ROUNDS", 1)
+    monkeypatch.setattr(workers, "SHAPE", SHAPE)
+    monkeypatch.setattr(workers, "PART", 40)
+    section = workers.workers(image(shape=SHAPE), Runs(Cache(tmp_path), NETWORK, Stop()))
+    ratio, two, one, cores = (float(cell) for cell in section.splitlines()[-1].strip("| ").split(" | "))
+    assert two > 0 and ratio == pytest.approx(two / one, abs=0.1) and cores == os.cpu_count()
+    assert os.environ[workers.ONE_THREAD[0]] == "3" and workers.ONE_THREAD[1] not in os.environ

@@ -40,6 +40,7 @@ from .measuring import (
     share_of,
     write_sections,
 )
+from .workers import workers
 
 PEER = Path("output/peer/bin/python")
 SIZES = ((300, 350), (512, 512))
@@ -62,7 +63,7 @@ def draw(request: Request, runs: Runs) -> None:
     """Measure everything on the first case's painting; write benchmark.md, a section more after each."""
     painting = resize(request.first_case().background, (525, 700))
     sections = [f"# Benchmark\n\n{machine()} What is compared alternates in one run; medians of {REPEATS}."]
-    measures = (evaluation, solver, peer, matching, canvas, command, coarse_to_fine, memory, tiles)
+    measures = (evaluation, solver, peer, matching, canvas, command, coarse_to_fine, memory, tiles, workers)
     for measure in (progress := tqdm(measures, unit="section")):
         progress.set_description(measure.__name__)
         runs.stop.check()
