@@ -350,13 +350,14 @@ def test_a_section_of_the_benchmark(section, tmp_path, monkeypatch):
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
 
 
-SHORT = [{"stage": 0, "seconds": 9.0}, {"stage": 1, "seconds": 3.0}, {"stage": 1, "seconds": 4.0},
-         {"stage": 1, "seconds": 4.5}, {"stage": 1, "seconds": 5.0}]  # fmt: skip
+TRACE = [{"stage": 0, "seconds": 9.0}, {"stage": 1, "seconds": 4.0}, {"stage": 1, "seconds": 4.5},
+         {"stage": 1, "seconds": 5.0}]  # fmt: skip
 
 
-def test_a_gpus_seconds_are_those_between_evaluations_of_the_last_stage():
+def test_seconds_are_those_between_evaluations_of_the_last_stage():
     """The first one compiles."""
-    assert gpu._seconds(SHORT) == 0.5
+    assert measuring.seconds_between(TRACE) == 0.5
+    assert np.isnan(measuring.seconds_between(TRACE[:1]))
 
 
 def test_each_arithmetic_is_compared_with_the_cpus_float32(monkeypatch):
@@ -367,7 +368,7 @@ def test_each_arithmetic_is_compared_with_the_cpus_float32(monkeypatch):
         environments.append((environment, "bfloat16" in options))
         faster = 2 if "bfloat16" in options else 1
         loss = {when: {"total": 10.0 * faster} for when in ("initial", "final")}
-        trace = [entry | {"seconds": entry["seconds"] / faster} for entry in SHORT]
+        trace = [entry | {"seconds": entry["seconds"] / faster} for entry in TRACE]
         device = {"name": "G", "peak_memory_bytes": 3e9} if environment is not gpu.NO_GPU else {"name": "CPU"}
         image = np.full((4, 5, 3), 0.1 * faster, np.float32)
         return measuring.Ran(1.0, {"trace": trace, "loss": loss, "device": device}, image)

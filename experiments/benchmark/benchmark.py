@@ -36,6 +36,7 @@ from .measuring import (
     markdown_table,
     pasted,
     run_command,
+    seconds_between,
     seconds_of,
     share_of,
     write_sections,
@@ -285,8 +286,7 @@ def tiles(painting: np.ndarray, runs: Runs) -> str:
         images = {"image": resize(painting, (height, width)), "style": painting}
         options = ("--scale", "1", "--iterations", "2", "--memory", f"{limit:g}")
         report = run_command("stylize", images, *options).report
-        trace, megapixels = report["trace"], height * width / 1e6
-        seconds = (trace[-1]["seconds"] - trace[0]["seconds"]) / (len(trace) - 1)  # the first one compiles
+        seconds, megapixels = seconds_between(report["trace"]), height * width / 1e6
         said = next((line for line in report["notices"] if line.endswith("tiles")), "1 tile")
         rows.append((f"{width} x {height}", f"{limit:g}", said.split()[-2],
                      f"{report['peak_memory_bytes'] / 1e9:.2f}", str(report["settings"]["history"]),

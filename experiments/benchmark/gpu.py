@@ -1,6 +1,5 @@
 """What a GPU does: time of every application, memory within the paper's 6 GB, and how far its results differ."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,9 +10,9 @@ from reproduce.images.arrays import resize
 from reproduce.network.backend import device
 
 from ..figures import figure_4, figure_7
-from ..jobs import Job, Runs, by_stage
+from ..jobs import Job, Runs
 from ..request import Request
-from .measuring import Ran, Row, machine, markdown_table, pasted, run_command, write_sections
+from .measuring import Ran, Row, machine, markdown_table, pasted, run_command, seconds_between, write_sections
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 NO_TF32 = {"NVIDIA_TF32_OVERRIDE": "0"}
@@ -81,8 +80,8 @@ def arithmetic(painting: np.ndarray, has_gpu: bool) -> str:
             losses = [ran.report["loss"][when]["total"] / first.report["loss"][when]["total"] - 1
                       for when in ("initial", "final")]  # fmt: skip
             apart = 255 * float(np.sqrt(np.mean((ran.image - first.image) ** 2)))
-            seconds = _seconds(ran.report["trace"])
-            rows.append((application, name, f"{_seconds(first.report['trace']) / seconds:.1f}", f"{seconds:.3f}",
+            seconds = seconds_between(ran.report["trace"])
+            rows.append((application, name, f"{seconds_between(first.report['trace']) / seconds:.1f}", f"{seconds:.3f}",
                          *(f"{100 * loss:+.2f} %" for loss in losses), f"{apart:.2f}",
                          _gigabytes(ran.report["device"])))  # fmt: skip
     return markdown_table(
@@ -138,19 +137,11 @@ def _ran(job: Job, runs: Runs) -> Row:
     report = job.run(runs.network, stop=runs.stop).report
     solving = report.seconds_per_evaluation * report.evaluations
     return (f"{report.seconds:.0f}", f"{report.seconds - solving:.0f}", str(report.evaluations),
-            f"{_seconds(report.trace):.3f}", _gigabytes(report.device))  # fmt: skip
+            f"{seconds_between(report.trace):.3f}", _gigabytes(report.device))  # fmt: skip
 
 
 def _said(request: Request) -> str:
     return f" {request.iterations} iterations a scale." if request.iterations else ""
-
-
-def _seconds(trace: list[dict[str, float]]) -> float:
-    """Seconds between evaluations of the last stage, without the first, which compiles; NaN of fewer than 3."""
-    last = by_stage(trace)[-1]
-    if len(last) < 3:
-        return math.nan
-    return (last[-1]["seconds"] - last[1]["seconds"]) / (len(last) - 2)
 
 
 def _gigabytes(device: dict[str, Any]) -> str:

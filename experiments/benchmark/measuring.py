@@ -1,6 +1,7 @@
 """How the benchmark measures: in turns, in processes of their own, and with the backend's profiler."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -18,6 +19,8 @@ from reproduce.images.arrays import resize
 from reproduce.images.files import read_image, write_image
 from reproduce.network.backend import seconds_in
 
+from ..jobs import by_stage
+
 REPEATS = 5
 
 Row = tuple[str, ...]  # the cells of a table's line
@@ -34,6 +37,12 @@ def seconds_of(run: Callable[[], object]) -> float:
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
+
+
+def seconds_between(trace: list[dict[str, float]]) -> float:
+    """Seconds from evaluation to evaluation of the last stage: the first, which compiles, is left out; NaN of one."""
+    seconds = [entry["seconds"] for entry in by_stage(trace)[-1]]
+    return (seconds[-1] - seconds[0]) / (len(seconds) - 1) if len(seconds) > 1 else math.nan
 
 
 class Ran(NamedTuple):
