@@ -293,8 +293,8 @@ def tiles(painting: np.ndarray, runs: Runs) -> str:
                      f"{seconds / megapixels:.1f}"))  # fmt: skip
     return markdown_table(
         "Tiles",
-        "`stylize --scale 1 --memory GB`, two iterations, whose gradients do not fill the memory of L-BFGS yet; seconds of "
-        "an evaluation after the first, for a megapixel.",
+        "`stylize --scale 1 --memory GB`, two iterations, whose gradients do not fill the memory of L-BFGS yet; "
+        "seconds of an evaluation after the first, for a megapixel.",
         "size | memory asked, GB | tiles | peak memory, GB | history | s / megapixel",
         rows,
     )
