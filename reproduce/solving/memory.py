@@ -25,7 +25,7 @@ Size = tuple[int, int]  # (height, width)
 
 # Fitted to measured peaks of the process, on Linux with TensorFlow 2.21 (the benchmark's table of memory).
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
-GPU_BYTES = 0.5e9  # of a GPU: the weights, and what its libraries work in
+GPU_BYTES = 0.5e9  # of a GPU, a guess: the weights, and what its libraries must have to work in
 BYTES_PER_ACTIVATION_BYTE = 1.8  # an evaluation: what is kept for the gradient, and the gradients
 FORWARD_BYTES_PER_PIXEL = 900  # the painting's features, tile by tile
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
