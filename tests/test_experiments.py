@@ -386,11 +386,12 @@ def test_each_arithmetic_is_compared_with_the_cpus_float32(monkeypatch):
 
 
 def test_whole_runs_are_measured(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu, "SIZES", (((96, 112), 0.5),))
+    monkeypatch.setattr(gpu, "SHAPE", (96, 112))
+    monkeypatch.setattr(gpu, "SCALES", (0.5,))
     monkeypatch.setattr(gpu, "PART", 48)
     monkeypatch.setattr(gpu, "RUNS", (("stylize", "gatys"), ("harmonize", "paper")))
     asked = make_request(tmp_path, iterations=3)
-    lines = gpu.applications(asked, Runs(Cache(tmp_path), NETWORK, Stop())).splitlines()
+    lines = gpu.applications(case().background, asked, Runs(Cache(tmp_path), NETWORK, Stop())).splitlines()
     assert "3 iterations a scale" in lines[2]
     assert [line.split(" | ")[0] for line in lines[6:]] == ["| stylize", "| harmonize"]
     assert all(int(line.split(" | ")[6]) >= 4 for line in lines[6:])

@@ -39,6 +39,7 @@ from .measuring import (
     seconds_between,
     seconds_of,
     share_of,
+    square,
     write_sections,
 )
 from .workers import workers
@@ -305,7 +306,7 @@ def _measured_memory(application: str, painting: np.ndarray, shape: tuple[int, i
     if application == "harmonize":
         images = pasted(painting, shape, part)
     if application == "restyle-region":
-        options = ["--corners", "8,8", f"{7 + part},8", f"{7 + part},{7 + part}", f"8,{7 + part}"]
+        options = ["--corners", *(f"{x},{y}" for x, y in square(part))]
     ran = run_command(application, images, "--scale", f"{scale:g}", "--iterations", "2", *options)
     return ran.report["peak_memory_bytes"]
 

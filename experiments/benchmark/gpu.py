@@ -1,6 +1,8 @@
 """What a GPU does: time of every application, memory within the paper's 6 GB, and how far its results differ."""
 
 from collections.abc import Mapping
+from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +14,11 @@ from reproduce.network.backend import device
 from ..figures import figure_4, figure_7
 from ..jobs import Job, Runs
 from ..request import Request
-from .measuring import Ran, Row, machine, markdown_table, pasted, run_command, seconds_between, write_sections
+from .measuring import Ran, Row, machine, markdown_table, pasted, run_command, seconds_between, square, write_sections
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 NO_TF32 = {"NVIDIA_TF32_OVERRIDE": "0"}
 SHAPE, PART = (768, 1024), 256  # (height, width) of the images that come in, and the side of the object
-CORNERS = ((8, 8), (263, 8), (263, 263), (8, 263))
 COMPARED_ITERATIONS = 20
 RUNS = (
     ("stylize", "paper"),
@@ -26,7 +27,7 @@ RUNS = (
     ("harmonize", "paper"),
     ("harmonize", "refined"),
 )
-SIZES = ((SHAPE, 0.5), (SHAPE, 1.0))
+SCALES = (0.5, 1.0)
 
 
 class Arithmetic(NamedTuple):
@@ -54,15 +55,14 @@ def jobs(request: Request) -> tuple[Job, ...]:
 def draw(request: Request, runs: Runs) -> None:
     """Measure; write gpu.md, a section more after each. Without a GPU there are the rows of the CPU alone."""
     found = device()
-    case = request.first_case()
-    painting = resize(case.background, SHAPE)
+    painting = resize(request.first_case().background, SHAPE)
     sections = [f"# A GPU\n\n{machine()} Device: {found['name']}."]
     sections.append(arithmetic(painting, has_gpu="peak_memory_bytes" in found))
-    for measure in (applications, figures):
-        write_sections(request.output / "gpu.md", sections)
+    write_sections(request.output / "gpu.md", sections)
+    for measure in (partial(applications, painting), figures):
         runs.stop.check()
         sections.append(measure(request, runs))
-    write_sections(request.output / "gpu.md", sections)
+        write_sections(request.output / "gpu.md", sections)
 
 
 def arithmetic(painting: np.ndarray, has_gpu: bool) -> str:
@@ -94,20 +94,18 @@ def arithmetic(painting: np.ndarray, has_gpu: bool) -> str:
     )
 
 
-def applications(request: Request, runs: Runs) -> str:
+def applications(painting: np.ndarray, request: Request, runs: Runs) -> str:
     """Whole runs of the applications, at half and at full resolution."""
+    pictures: dict[str, dict[str, Any]] = {
+        "stylize": {"content": painting[::-1], "style": painting},
+        "restyle-region": {"image": painting[::-1], "style": painting, "corners": square(PART)},
+        "harmonize": pasted(painting, SHAPE, PART),
+    }
     rows = []
-    for shape, scale in SIZES:
-        painting = resize(request.first_case().background, shape)
-        pictures: dict[str, dict[str, Any]] = {
-            "stylize": {"content": painting[::-1], "style": painting},
-            "restyle-region": {"image": painting[::-1], "style": painting, "corners": CORNERS},
-            "harmonize": pasted(painting, shape, PART),
-        }
-        for application, preset_name in RUNS:
-            settings = preset(preset_name, application, scale=scale)
-            job = request.job(preset_name, application, settings, **pictures[application])
-            rows.append((application, preset_name, f"{shape[1]} x {shape[0]}", f"{scale:g}", *_ran(job, runs)))
+    for scale, (application, preset_name) in product(SCALES, RUNS):
+        settings = preset(preset_name, application, scale=scale)
+        job = request.job(preset_name, application, settings, **pictures[application])
+        rows.append((application, preset_name, f"{SHAPE[1]} x {SHAPE[0]}", f"{scale:g}", *_ran(job, runs)))
     return markdown_table(
         "Applications",
         f"Object and region are {PART} pixels wide." + _said(request),

@@ -39,6 +39,12 @@ def seconds_of(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def square(side: int) -> list[tuple[int, int]]:
+    """The corners of a square region near the top left of an image, in pixels."""
+    first, last = 8, 7 + side
+    return [(first, first), (last, first), (last, last), (first, last)]
+
+
 def seconds_between(trace: list[dict[str, float]]) -> float:
     """Seconds from evaluation to evaluation of the last stage: the first, which compiles, is left out; NaN of one."""
     seconds = [entry["seconds"] for entry in by_stage(trace)[-1]]
