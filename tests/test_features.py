@@ -5,6 +5,7 @@ import pytest
 
 from reproduce.errors import InputError
 from reproduce.images.geometry import Rectangle
+from reproduce.network import features as network_features
 from reproduce.network.active import ActiveNetwork
 from reproduce.network.architecture import LAYERS
 from reproduce.network.backend import as_tensor, keras, ops, value_and_gradient
@@ -270,20 +271,21 @@ def test_features_within_a_rectangle_are_the_whole_images(extractor, random, cor
         assert_close(tile.without_halo(layer), whole[layer][cells[layer].slices])
 
 
-@pytest.mark.parametrize("shape, side", [((112, 96), 32), ((117, 139), 48), ((50, 47), 48), ((30, 200), 64)])
+@pytest.mark.parametrize("shape, rows", [((312, 96), 112), ((417, 139), 128), ((50, 47), 48), ((400, 30), 1)])
 @pytest.mark.parametrize("halo", [0, 2])
-def test_tiles_are_the_whole_image_and_cover_it_once(extractor, random, shape, side, halo):
+def test_tiles_are_the_whole_image_and_cover_it_once(extractor, random, monkeypatch, shape, rows, halo):
+    """However it is cut into strips, and these into columns."""
     image = random.random((*shape, 3), np.float32)
+    monkeypatch.setattr(network_features, "PIXELS_AT_ONCE", rows * shape[1])
+    monkeypatch.setattr(network_features, "TILE_WIDTH", 48)
     whole = extractor(image)
     times = {layer: np.zeros(features.shape[:2], int) for layer, features in whole.items()}
-    count = 0
-    for tile, number in painting_tiles(extractor, image, halo, side):
-        count += 1
-        assert number == (shape[0] // side or 1) * (shape[1] // side or 1)
+    tiles = list(painting_tiles(extractor, image, halo))
+    assert {number for _, number in tiles} == {len(tiles)} and (len(tiles) > 1 or shape == (50, 47))
+    for tile, _ in tiles:
         for layer, cells in tile.cells.items():
             times[layer][cells.slices] += 1
             assert_close(tile.features[layer], crop(whole[layer], cells.grow(halo)))
-    assert count == number
     assert all((covered == 1).all() for covered in times.values())
 
 

@@ -606,13 +606,13 @@ def test_the_network_runs_on_no_more_than_a_window(monkeypatch):
 
 
 def test_a_painting_in_tiles_gives_the_same_terms(extractor, monkeypatch):
-    problem = random_problem(INSIDE, style_shape=(69, 98))
+    problem = random_problem(INSIDE, style_shape=(301, 68))
     for style_loss in STYLE_LOSSES:
         settings = change(SMALL, style_loss=style_loss)
         whole = Objective(problem, extractor, settings)
         shares = []
         with monkeypatch.context() as patched:
-            patched.setattr(network_features, "TILE_SIDE", 32)
+            patched.setattr(network_features, "PIXELS_AT_ONCE", 1)
             tiled = Objective(problem, extractor, settings, lambda stage, share, to=shares: to.append((stage, share)))
         assert tiled(tiled.start)[2] == pytest.approx(whole(whole.start)[2], rel=1e-5)
         assert len(shares) >= 2 * 3 and shares == sorted(shares) and shares[-1][1] == 1

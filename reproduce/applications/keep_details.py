@@ -50,7 +50,7 @@ def keep_details(
         on_progress: called at every step.
         checkpoint: keeps what the run reaches, and what an earlier run had reached.
         memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
-            the network in tiles, with the same result.
+            the network in strips, with the same result.
 
     Returns:
         The result; its `steps` are the painted image, "stylized", that with the object, "pasted", and the "mask".

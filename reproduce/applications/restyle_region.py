@@ -59,7 +59,7 @@ def restyle_region(
         on_progress: called at every step.
         checkpoint: keeps what the run reaches, and what an earlier run had reached.
         memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
-            the network in tiles, with the same result.
+            the network in strips, with the same result.
 
     Raises:
         InputError: an input is not an image, or the corners are none (see `order_corners`); a mask is none, is empty

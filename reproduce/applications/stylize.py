@@ -42,7 +42,7 @@ def stylize(
         on_progress: called at every step.
         checkpoint: keeps what the run reaches, and what an earlier run had reached.
         memory: gigabytes that the process may hold; None: what is free, less a reserve. Large images then go through
-            the network in tiles, with the same result.
+            the network in strips, with the same result.
 
     Returns:
         The result, of the content image's size.

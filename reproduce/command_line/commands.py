@@ -414,14 +414,14 @@ def run_plan(options: argparse.Namespace) -> int:
         except TooLarge as error:
             estimates[name] = error
     speed = matrix_product_speed()
-    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}{'tiles':>7}")
+    print(f"{'':16}{'working size':>14}{'peak memory':>14}{'an evaluation':>15}{'all':>10}{'strips':>8}")
     for name, expected in estimates.items():
         if isinstance(expected, TooLarge):
             print(f"{name:16}{expected}")
             continue
         seconds = seconds_per_evaluation(expected.flops, speed)
         print(f"{name:16}{size_text(expected.working_shape):>14}{expected.memory_bytes / 1e9:>11.2f} GB"
-              f"{seconds:>13.2f} s{expected.seconds(speed) / 60:>6.1f} min{expected.tiles:>7}")  # fmt: skip
+              f"{seconds:>13.2f} s{expected.seconds(speed) / 60:>6.1f} min{expected.strips:>8}")  # fmt: skip
     return 0
 
 

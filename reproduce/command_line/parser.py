@@ -111,7 +111,7 @@ def _add_memory(command: argparse.ArgumentParser) -> None:
         "--memory",
         metavar="GB",
         type=float,
-        help="hold no more, with large images in tiles (default: what is free, less a tenth)",
+        help="hold no more, with large images in strips (default: what is free, less a tenth)",
     )
     command.add_argument(
         "--gpu-memory", metavar="GB", type=float, default=6.0, help="take no more of a GPU (default: 6)"

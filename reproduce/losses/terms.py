@@ -66,7 +66,7 @@ def total(summaries: Sequence[Tensor]) -> Tensor:
 class Term:
     """One summand of the loss: a value of what can be summed up of the image's cells, some of them at a time.
 
-    So an image whose features do not fit into memory is looked at tile by tile: twice, first for the summaries, then,
+    So an image whose features do not fit into memory is looked at strip by strip: twice, first for the summaries, then,
     when the value's slope along each of them is known, for the gradient.
 
     Attributes:

@@ -11,9 +11,10 @@ from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
 from ..images.geometry import Rectangle
-from .architecture import Operation, operations_until, reach
-from .backend import Tensor, keras, ops
-from .features import Extractor, as_float, crop, to_network_input
+from .architecture import operations_until, reach
+from .backend import Tensor, ops
+from .features import Extractor, crop, to_network_input
+from .layers import apply_within, as_float
 
 MOST_PARTS = 8  # each has a network of its own to build
 FINEST_GRID = 16  # pixels: what is nearer than that is one part
@@ -128,7 +129,7 @@ class ActiveNetwork:
         """Features (h, w, C) of each layer within `rectangles[layer]`, for the changing pixels (H', W', 3)."""
         features, outputs = to_network_input(patch)[None], {}
         for operation, layer, frame in self.steps:
-            features = layer(features) if frame is None else _apply_within(layer, operation, frame.around(features))
+            features = layer(features) if frame is None else apply_within(layer, operation, frame.around(features))
             if operation.name in self.rectangles:
                 outputs[operation.name] = as_float(features[0])
         return outputs
@@ -155,11 +156,3 @@ class Frame(NamedTuple):
     def around(self, features: Tensor) -> Tensor:
         """The frame with features (1, h', w', C) in its hole."""
         return ops.pad(features[:, *self.kept], self.padding) + self.features
-
-
-def _apply_within(layer: keras.Layer, operation: Operation, features: Tensor) -> Tensor:
-    """The layer without padding of its own: the frame has brought what lies around."""
-    if operation.kind == "pooling":
-        return layer(features)
-    kernel, bias = (ops.cast(variable, layer.compute_dtype) for variable in (layer.kernel, layer.bias))
-    return ops.relu(ops.conv(ops.cast(features, layer.compute_dtype), kernel, strides=1, padding="valid") + bias)

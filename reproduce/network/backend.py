@@ -33,6 +33,7 @@ __all__ = [
     "limit_threads",
     "matrix_product_speed",
     "ops",
+    "pull_back",
     "reset_peak_gpu_memory",
     "seconds_in",
     "value_and_gradient",
@@ -181,7 +182,17 @@ def with_gradient(terms: Callable[[Any], dict], x: Any) -> tuple[dict, Any]:
         tape.watch(x)
         values = terms(x)
         loss = sum(values.values())
-    return values, tape.gradient(loss, x)
+    return values, tape.gradient(loss, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def pull_back(function: Callable[[Any], Any], x: Any, slopes: Any) -> Any:
+    """The slope along x, a tensor or nested tuples of some, of something that has `slopes` along the function's values
+    there."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        values = function(x)
+    flat = map(tf.nest.flatten, (values, slopes))
+    return tape.gradient(next(flat), x, next(flat), unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 def matrix_product_speed(size: int = 2048) -> float:

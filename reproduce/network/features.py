@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise, product
+from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +17,16 @@ import numpy as np
 from ..errors import InputError
 from ..images.arrays import size_text
 from ..images.geometry import Rectangle
-from .architecture import Operation, feature_shape, field_of_view, operations_until, stride
-from .backend import Tensor, compiled, keras, ops
+from .architecture import feature_shape, field_of_view, operations_until, stride
+from .backend import Tensor, compiled, compiled_for, keras, ops
+from .layers import as_float, keras_layer
+from .strips import Strip, carried_zeros, strips_of, through
 from .weights import Weights, load_weights
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
-BEYOND = 1 << 40  # pixels: farther than any image reaches
 PRECISIONS = ("float32", "bfloat16")
-TILE_SIDE = 512  # pixels: a painting goes through the network in tiles of this side, or up to twice as much
+PIXELS_AT_ONCE = 400_000  # of a painting: more go through the network strip by strip
+TILE_WIDTH = 512  # pixels of a strip whose features are looked at together
 
 
 def to_network_input(image: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ class Extractor:
     ):
         self.layers = tuple(layers)
         random = weights is None
-        self.steps = [(o, _keras_layer(o, pooling, width, precision, random)) for o in operations_until(self.layers)]
+        self.steps = [(o, keras_layer(o, pooling, width, precision, random)) for o in operations_until(self.layers)]
         image = features = keras.Input((None, None, 3))
         outputs = {}
         for operation, layer in self.steps:
@@ -85,6 +87,41 @@ class Extractor:
                                  f"Received: {size_text(image.shape)}")  # fmt: skip
         outputs = self._forward(to_network_input(image)[None])
         return {layer: ops.convert_to_numpy(features[0]) for layer, features in outputs.items()}
+
+    def strips(self, shape: tuple[int, int], halo: int = 0) -> list[Strip]:
+        """How an image of (height, width) `shape` goes through the network, of whose features so many more cells are
+        needed around every strip's."""
+        rows = shape[0] if shape[0] * shape[1] <= PIXELS_AT_ONCE else PIXELS_AT_ONCE // shape[1]
+        return strips_of(shape[0], rows, self.layers, dict.fromkeys(self.layers, halo))
+
+    def strip_by_strip(self, image: np.ndarray, halo: int = 0) -> Iterator[tuple[Strip, dict[str, np.ndarray]]]:
+        """Features of an image, those (h, w, C) that each of its strips brings.
+
+        Raises:
+            InputError: as when it is called.
+        """
+        strips = self.strips(image.shape[:2], halo)
+        if len(strips) == 1:
+            yield strips[0], self(image)
+            return
+        carried: Sequence[Tensor] = carried_zeros(self.steps, image.shape[1], strips[0].carried)
+        for strip in strips:
+            pixels = to_network_input(image[strip.top : strip.bottom])[None]
+            outputs, carried = self._forward_strip(pixels, carried, np.int32(strip.last))
+            yield strip, {layer: ops.convert_to_numpy(features) for layer, features in outputs.items()}
+
+    @cached_property
+    def _forward_strip(self) -> Callable:
+        """`strips.through`, compiled for strips of any height and width."""
+
+        def forward(pixels: Tensor, carried: Sequence[Tensor], last: Tensor) -> tuple[dict, tuple]:
+            return through(self.steps, self.layers, pixels, carried, last)
+
+        def example(side: int, rows: int) -> tuple:
+            pixels = np.zeros((1, side, side, 3), keras.config.floatx())
+            return pixels, carried_zeros(self.steps, side, [rows] * len(self.steps)), np.int32(0)
+
+        return compiled_for(forward, example(16, 1), example(32, 2))
 
 
 @dataclass(frozen=True)
@@ -139,66 +176,67 @@ def features_within(extractor: Extractor, image: np.ndarray, cells: dict[str, Re
     Beyond the border of the image the halo is zero, as the network's own padding is.
 
     Notes:
-        Memory follows TILE_SIDE, beside the features themselves.
+        Memory follows PIXELS_AT_ONCE, beside the features themselves.
     """
     if not cells:
         return Tile({}, {}, halo)
     wanted = {layer: rectangle.grow(halo) for layer, rectangle in cells.items()}
+    window = window_around(wanted, image.shape[:2])
     features: dict[str, np.ndarray] = {}
-    window, grid = window_around(wanted, image.shape[:2]), max(map(stride, wanted))
-    rows, columns = (
-        even_cuts(start, stop, max(1, (stop - start) // TILE_SIDE), grid) for start, stop in zip(window[:2], window[2:])
-    )
-    for piece in split(wanted, rows, columns):
-        for layer, found in _features_at_once(extractor, image, piece).items():
+    for strip, brought in extractor.strip_by_strip(image[window.slices]):
+        for layer, rectangle in wanted.items():
+            rows = brought[layer]
             if layer not in features:
-                features[layer] = np.empty((*wanted[layer].shape, found.shape[2]), found.dtype)
-            features[layer][piece[layer].shift(-wanted[layer].top, -wanted[layer].left).slices] = found
+                features[layer] = np.zeros((*rectangle.shape, rows.shape[2]), rows.dtype)
+            top, left = (side // stride(layer) for side in window[:2])
+            top += strip.brought[layer][0]
+            place = Rectangle(top, left, top + rows.shape[0], left + rows.shape[1])
+            inside = place.meet(rectangle)
+            if inside.top < inside.bottom:
+                into, out_of = (inside.shift(-of.top, -of.left).slices for of in (rectangle, place))
+                features[layer][into] = rows[out_of]
     return Tile(features, cells, halo)
 
 
-def _features_at_once(extractor: Extractor, image: np.ndarray, cells: dict[str, Rectangle]) -> dict[str, np.ndarray]:
-    """Features (h, w, C) of a rectangle of each layer, 0 beyond the border of the image."""
-    window = window_around(cells, image.shape[:2])
-    in_window, features = extractor(image[window.slices]), {}
-    for layer, rectangle in cells.items():
-        top, left = window.top // stride(layer), window.left // stride(layer)
-        features[layer] = crop(in_window[layer], rectangle.shift(-top, -left))
-    return features
-
-
-def even_cuts(start: int, stop: int, count: int, grid: int) -> list[int]:
-    """Where to cut from `start` to `stop` into `count` pieces of about one length, on a grid."""
-    return [grid * round((start + (stop - start) * k / count) / grid) for k in range(1, count)]
-
-
-def split(cells: dict[str, Rectangle], rows: list[int], columns: list[int]) -> list[dict[str, Rectangle]]:
-    """Rectangles of features cut along some rows and columns of pixels, which lie on the deepest layer's grid."""
-    bands = [pairwise([-BEYOND, *lines, BEYOND]) for lines in (rows, columns)]
-    pieces = [Rectangle(top, left, bottom, right) for (top, bottom), (left, right) in product(*bands)]
-    return [
-        {layer: rectangle.meet(piece.shrink_to_whole(stride(layer))) for layer, rectangle in cells.items()}
-        for piece in pieces
-    ]
-
-
-def painting_tiles(
-    extractor: Extractor, image: np.ndarray, halo: int = 0, side: int | None = None
-) -> Iterator[tuple[Tile, int]]:
+def painting_tiles(extractor: Extractor, image: np.ndarray, halo: int = 0) -> Iterator[tuple[Tile, int]]:
     """The features of a whole image, tile by tile, with how many tiles there are.
 
     They are those of the image going through the network at once.
 
     Notes:
-        Memory follows `side` (TILE_SIDE if None; about 1 kB a pixel), not the image.
+        Memory follows PIXELS_AT_ONCE (about 2 kB a pixel), not the image.
     """
-    side = side or TILE_SIDE
-    rows, columns = _spans(image.shape[0], side), _spans(image.shape[1], side)
-    pieces = [(top, left, bottom, right) for top, bottom in rows for left, right in columns]
-    for piece in pieces:
-        cells = {layer: Rectangle(*piece).shrink_to_whole(stride(layer)) for layer in extractor.layers}
-        with_halo = {layer: rectangle.grow(halo) for layer, rectangle in cells.items()}
-        yield Tile(_features_at_once(extractor, image, with_halo), cells, halo), len(pieces)
+    cuts = [0, *even_cuts(image.shape[1], max(1, image.shape[1] // TILE_WIDTH), max(map(stride, extractor.layers)))]
+    columns = list(pairwise([*cuts, image.shape[1]]))
+    number = len(columns) * len(extractor.strips(image.shape[:2], halo))
+    above: dict[str, np.ndarray] = {}  # rows that strips share: as many as a halo above and one below take
+    for strip, brought in extractor.strip_by_strip(image, halo):
+        rows, cells = {}, {}
+        for layer, found in brought.items():
+            found = np.pad(found, ((0, halo * strip.last), (halo, halo), (0, 0)))
+            before = above.get(layer, np.zeros((halo, *found.shape[1:]), found.dtype))
+            rows[layer] = np.concatenate([before, found])
+            top = max(0, strip.brought[layer][0] - halo)
+            bottom = top + len(rows[layer]) - 2 * halo
+            above[layer] = rows[layer][bottom - top :]
+            cells[layer] = Rectangle(top, 0, bottom, found.shape[1] - 2 * halo)
+        for left, right in columns:
+            yield _columns(rows, cells, halo, left, right), number
+
+
+def _columns(rows: dict[str, np.ndarray], cells: dict[str, Rectangle], halo: int, left: int, right: int) -> Tile:
+    """Of a strip's features what belongs to some columns of pixels."""
+    within, of_tile = {}, {}
+    for layer, strip in cells.items():
+        first, end = left // stride(layer), right // stride(layer)
+        within[layer] = rows[layer][:, first : end + 2 * halo]
+        of_tile[layer] = strip._replace(left=first, right=end)
+    return Tile(within, of_tile, halo)
+
+
+def even_cuts(length: int, count: int, grid: int) -> list[int]:
+    """Where to cut a length into `count` pieces of about one length, on a grid."""
+    return [grid * round(length * k / count / grid) for k in range(1, count)]
 
 
 def window_around(cells: dict[str, Rectangle], shape: tuple[int, int]) -> Rectangle:
@@ -218,26 +256,3 @@ def crop(features: np.ndarray, rectangle: Rectangle) -> np.ndarray:
     out = np.zeros((*rectangle.shape, features.shape[2]), features.dtype)
     out[inside.shift(-rectangle.top, -rectangle.left).slices] = features[inside.slices]
     return out
-
-
-def _spans(length: int, side: int) -> list[tuple[int, int]]:
-    """Cut a length into pieces of `side` pixels; the last takes the remainder, so that none is a sliver."""
-    starts = [k * side for k in range(max(1, length // side))]
-    return list(zip(starts, [*starts[1:], length]))
-
-
-def as_float(features: Tensor) -> Tensor:
-    """Features of any precision in Keras's float type, in which losses sum."""
-    return ops.cast(features, keras.config.floatx())
-
-
-def _keras_layer(operation: Operation, pooling: str, width: float, precision: str, random: bool) -> keras.Layer:
-    dtype = None if precision == "float32" else f"mixed_{precision}"  # None: Keras's float type
-    if operation.kind == "pooling":
-        pool = keras.layers.MaxPooling2D if pooling == "max" else keras.layers.AveragePooling2D
-        return pool(2, name=operation.name, dtype=dtype)
-    channels = max(2, round(operation.channels * width))
-    initializer = keras.initializers.HeNormal(seed=channels) if random else "zeros"  # drawing takes half a second
-    return keras.layers.Conv2D(
-        channels, 3, padding="same", activation="relu", kernel_initializer=initializer, name=operation.name, dtype=dtype
-    )

@@ -1,4 +1,4 @@
-"""What a run holds in memory, and how it is kept within a limit: by tiles, and by a shorter memory of L-BFGS.
+"""What a run holds in memory, and how it is kept within a limit: by strips, and by a shorter memory of L-BFGS.
 
 The model counts the code's own buffers, layer by layer. How many bytes the process holds for each of them was fitted to
 measured runs; `python -m experiments benchmark` prints the predicted beside the measured.
@@ -14,12 +14,13 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..images.arrays import size_text
 from ..images.geometry import Rectangle
-from ..network.architecture import LAYERS, channels, field_of_view, operations_until, reach, stride
+from ..network.architecture import LAYERS, channels, operations_until, reach, stride
 from ..network.backend import gpu_memory_limit
-from ..network.features import TILE_SIDE
+from ..network.features import PIXELS_AT_ONCE
+from ..network.strips import fewest_rows
 from ..settings import Settings
 from .lbfgs import solver_bytes
-from .tiles import Tile, tiles_of
+from .strips import Band, bands_of
 
 Size = tuple[int, int]  # (height, width)
 
@@ -27,7 +28,8 @@ Size = tuple[int, int]  # (height, width)
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 GPU_BYTES = 0.5e9  # of a GPU, a guess: the weights, and what its libraries must have to work in
 BYTES_PER_ACTIVATION_BYTE = 1.8  # an evaluation: what is kept for the gradient, and the gradients
-FORWARD_BYTES_PER_PIXEL = 900  # the painting's features, tile by tile
+STRIP_BYTES_PER_ACTIVATION_BYTE = 2.4  # that of a strip, with what it is put together from
+FORWARD_BYTES_PER_PIXEL = 1700  # the painting's features, strip by strip
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 DETAIL_BYTES = 0.25e9  # the painting's patches that detail is borrowed from, beside what TensorFlow still holds
 # For each pixel of the canvas, of the full-size images and masks.
@@ -36,7 +38,6 @@ PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 100, 160, 30
 WORKING_BYTES = 12 * 5 + 24 + 8
 
 RESERVE = 0.1  # of the free memory: is left to others
-SMALLEST_TILE = 512 * 512  # pixels of a window: smaller ones are mostly what they share with their neighbours
 
 
 class TooLarge(InputError):
@@ -60,13 +61,13 @@ class Fit(NamedTuple):
         memory_bytes: held at most, as far as the model knows.
         at_once: pixels that go through the network at once; None: all.
         history: gradients that L-BFGS remembers.
-        tiles: in which the image goes through the network.
+        strips: in which the image goes through the network.
     """
 
     memory_bytes: float
     at_once: float | None
     history: int
-    tiles: int
+    strips: int
 
 
 def fit(limits: Limits, canvas_bytes: float, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Fit:
@@ -89,42 +90,87 @@ def fit(limits: Limits, canvas_bytes: float, parts: Sequence[Rectangle], shape: 
     most = base + max(forward, held_bytes(pixels, history, settings) + features)
     if most <= limits.process and GPU_BYTES + features <= limits.gpu:
         return Fit(most, None, history, len(parts))
-    of_tile = BYTES_PER_ACTIVATION_BYTE * sum(4 * channels(o) / stride(o) ** 2 for o in _used(settings.layers))
-    on_gpu = limits.gpu - GPU_BYTES
-    if on_gpu < of_tile * SMALLEST_TILE:
-        least = (GPU_BYTES + of_tile * SMALLEST_TILE) / 1e9
-        raise TooLarge(f"Expected at least {least:.1f} GB of GPU memory. Received: {limits.gpu / 1e9:.1f} GB")
+    ways = _ways(parts, shape, settings)
+    on_gpu = GPU_BYTES + min((way.features_bytes for way in ways), default=features)
+    if on_gpu > limits.gpu:
+        raise TooLarge(f"Expected at least {on_gpu / 1e9:.1f} GB of GPU memory. Received: {limits.gpu / 1e9:.1f} GB")
     for remembered in range(history, 0, -1):
         held = base + held_bytes(pixels, remembered, settings)
-        room = min(limits.process - held, on_gpu)
-        if base + forward <= limits.process and room >= of_tile * SMALLEST_TILE:
-            with suppress(InputError):  # patches may be so large that even such a tile sees no more
-                tiles = tiles_for(parts, shape, settings, room / of_tile)
-                largest = max(tile.window.area for tile in tiles)
-                return Fit(held + of_tile * largest, room / of_tile, remembered, len(tiles))
-    rest = limits.process - base - max(of_tile * SMALLEST_TILE, forward)
-    share = math.sqrt(max(rest, 0.0) / held_bytes(pixels, 1, settings))
-    raise TooLarge(_refusal(limits.process, shape, min(share, 1.0), base + max(forward, of_tile * SMALLEST_TILE)))
+        for way in ways:
+            most = max(base + forward, held + way.features_bytes)
+            if most <= limits.process and GPU_BYTES + way.features_bytes <= limits.gpu:
+                return Fit(most, way.at_once, remembered, way.strips)
+    raise TooLarge(_refusal(limits.process, base, sum(part.area for part in parts), shape, settings))
 
 
-def _refusal(limit: float, shape: Size, share: float, least: float) -> str:
-    fitting = shape[0] * share, shape[1] * share
+class Way(NamedTuple):
+    """A way to cut an image into strips.
+
+    Attributes:
+        at_once: pixels that go through the network at once.
+        strips: how many there are.
+        features_bytes: what is held of features.
+    """
+
+    at_once: float
+    strips: int
+    features_bytes: float
+
+
+def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[Way]:
+    """All there are, from the fewest strips to the most."""
+    windows = [band.window for band in bands_for(parts, shape, settings, None)]
+    largest, fewest = max(windows, key=lambda window: window.area), fewest_rows(settings.layers, _halos(settings))
+    ways: list[Way] = []
+    for count in range(1, 1 + -(-largest.shape[0] // fewest)):
+        bands = bands_for(parts, shape, settings, largest.area / count)
+        if len(bands) > (ways[-1].strips if ways else 1):
+            held = _strip_bytes(max(band.pixels.area for band in bands), settings)
+            held += sum(_carried_bytes(band.window.shape[1], settings) for band in bands)
+            ways.append(Way(largest.area / count, len(bands), held))
+    return ways
+
+
+def _strip_bytes(pixels: float, settings: Settings) -> float:
+    """Of a strip's features, while its gradient is computed."""
+    of_pixel = sum(4 * channels(layer) / stride(layer) ** 2 for layer in _used(settings.layers))
+    return STRIP_BYTES_PER_ACTIVATION_BYTE * of_pixel * pixels
+
+
+def _carried_bytes(width: float, settings: Settings) -> float:
+    """Of what is kept for each strip of what those above left to it: rows of what every convolution is given."""
+    return sum(2 * 4 * channels(layer) / stride(layer) for layer in _used(settings.layers)) * width
+
+
+def _refusal(limit: float, base: float, pixels: float, shape: Size, settings: Settings) -> str:
+    """What to say where nothing fits: the size that would."""
+    fewest = fewest_rows(settings.layers, _halos(settings))
+
+    def least(share: float) -> float:
+        height, width = (share * side for side in shape)
+        strips = _strip_bytes(fewest * width, settings) + (height / fewest + 1) * _carried_bytes(width, settings)
+        forward = forward_bytes((int(height), int(width)), settings)
+        return base + max(forward, held_bytes(share**2 * pixels, 1, settings) + strips)
+
+    share = next((step / 1000 for step in range(999, 0, -1) if least(step / 1000) <= limit), 0.0)
+    fitting = int(shape[0] * share), int(shape[1] * share)
     if min(fitting) < 32:
-        return f"Expected at least {least / 1e9:.1f} GB of memory for these images. Received: {limit / 1e9:.1f} GB"
-    return (f"Expected a working size of at most {size_text((int(fitting[0]), int(fitting[1])))} within "
-            f"{limit / 1e9:.1f} GB of memory (a --scale {share:.2f} times as large). "
-            f"Received: {size_text(shape)}")  # fmt: skip
+        return f"Expected at least {least(0.0) / 1e9:.1f} GB of memory for these images. Received: {limit / 1e9:.1f} GB"
+    return (f"Expected a working size of at most {size_text(fitting)} within {limit / 1e9:.1f} GB of memory "
+            f"(a --scale {share:.2f} times as large). Received: {size_text(shape)}")  # fmt: skip
 
 
-def tiles_for(parts: Sequence[Rectangle], shape: Size, settings: Settings, at_once: float | None) -> list[Tile]:
-    """The tiles in which parts of an image go through the network."""
-    return tiles_of(
-        parts, shape, settings.layers, dict.fromkeys(settings.style.style_layers, settings.style.halo), at_once
-    )
+def bands_for(parts: Sequence[Rectangle], shape: Size, settings: Settings, at_once: float | None) -> list[Band]:
+    """The strips in which parts of an image go through the network."""
+    return bands_of(parts, shape, settings.layers, _halos(settings), at_once)
+
+
+def _halos(settings: Settings) -> dict[str, int]:
+    return dict.fromkeys(settings.style.style_layers, settings.style.halo)
 
 
 def held_bytes(pixels: float, history: int, settings: Settings) -> float:
-    """What is held of so many pixels while tile after tile goes through the network."""
+    """What is held of so many pixels while strip after strip goes through the network."""
     layers, style = settings.layers, settings.style
     targets = sum(4 * channels(layer) / stride(layer) ** 2 for layer in settings.content.used)
     masks = sum(4 / stride(layer) ** 2 for layer in layers)
@@ -137,8 +183,9 @@ def activation_bytes(part: Rectangle, shape: Size, layers: tuple[str, ...]) -> f
 
 
 def forward_bytes(shape: Size, settings: Settings) -> float:
-    """Bytes of a painting of this size on its way through the network, tile by tile."""
-    pixels = _tile_side(shape[0], settings) * _tile_side(shape[1], settings)
+    """Bytes of a painting of this size on its way through the network, strip by strip."""
+    fewest = fewest_rows(settings.layers, _halos(settings)) * shape[1]
+    pixels = min(shape[0] * shape[1], max(PIXELS_AT_ONCE, fewest))
     features = sum(4 * channels(layer) / stride(layer) ** 2 for layer in settings.layers)
     return (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * features) * pixels
 
@@ -146,14 +193,6 @@ def forward_bytes(shape: Size, settings: Settings) -> float:
 def _used(layers: tuple[str, ...]) -> list[str]:
     used = {operation.name for operation in operations_until(layers)}
     return [layer for layer in LAYERS if layer in used]
-
-
-def _tile_side(length: int, settings: Settings) -> int:
-    """The longest side of a tile of the painting, with what its features see around it."""
-    side = length if length < 2 * TILE_SIDE else TILE_SIDE + length % TILE_SIDE
-    deepest = settings.layers[-1]
-    margin = settings.style.halo * stride(deepest) - field_of_view(Rectangle(0, 0, 1, 1), deepest).top
-    return min(side + 2 * margin, length)
 
 
 def memory_limits(gigabytes: float | None) -> Limits:

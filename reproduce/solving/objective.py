@@ -14,11 +14,10 @@ from ..matching.correspondence import OnShare
 from ..network.active import ActiveNetwork, Frame, independent_parts
 from ..network.architecture import PIXELS, reach
 from ..network.backend import Tensor, as_tensor, keras, ops, value_and_gradient
-from ..network.features import Extractor, features_within
-from ..network.features import Tile as Features
+from ..network.features import Extractor, Tile, features_within
 from ..network.mask_pyramid import masks_at_layers
 from ..settings import Settings
-from .tiles import Tile, TiledEvaluation, constants_of, halos_of, tiles_of
+from .strips import Band, StripEvaluation, bands_of, constants_of, halos_of
 
 
 class Style(NamedTuple):
@@ -103,17 +102,17 @@ class Objective:
         self.start = problem.start[problem.free].ravel().astype(np.float64)
         cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
         terms = self._terms(problem, cells, extractor, settings, on_share)
-        tiles = tiles_of(parts, shape, settings.layers, halos_of(terms.values()), at_once)
-        if at_once is not None and sum(tile.window.area for tile in tiles) > at_once:
-            self._evaluate: Callable = TiledEvaluation(terms, tiles, parts, problem.content, extractor)
+        bands = bands_of(parts, shape, settings.layers, halos_of(terms.values()), at_once)
+        if len(bands) > 1 and at_once is not None and sum(band.pixels.area for band in bands) > at_once:
+            self._evaluate: Callable = StripEvaluation(terms, bands, parts, problem.content, extractor)
         else:
-            self._evaluate = self._at_once(terms, tiles, problem.content, extractor)
+            self._evaluate = self._at_once(terms, bands, problem.content, extractor)
 
     def _at_once(
-        self, terms: dict[str, Term], tiles: list[Tile], content: np.ndarray, extractor: Extractor
+        self, terms: dict[str, Term], bands: list[Band], content: np.ndarray, extractor: Extractor
     ) -> Callable:
         """The evaluation in which all that changes goes through the network at once, what does not is kept."""
-        looks = [_Look(part, tile, content, extractor, terms) for part, tile in zip(self._parts, tiles)]
+        looks = [_Look(part, band, content, extractor, terms) for part, band in zip(self._parts, bands)]
 
         def evaluate(values: Tensor) -> dict[str, Tensor]:
             of_each = zip(*(look(ops.reshape(values[at], shape)) for look, (at, shape) in zip(looks, self._places)))
@@ -175,17 +174,17 @@ class _Look:
 
     Args:
         part: its rectangle.
-        tile: the whole of it.
+        band: the whole of it.
         content: (H, W, 3), the image around it.
         extractor: the network.
         terms: the summands of the loss.
     """
 
-    def __init__(self, part: Rectangle, tile: Tile, content: np.ndarray, extractor: Extractor, terms: dict[str, Term]):
-        window = tile.window
+    def __init__(self, part: Rectangle, band: Band, content: np.ndarray, extractor: Extractor, terms: dict[str, Term]):
+        window = band.window
         self.network = ActiveNetwork(extractor, content[window.slices], part.shift(-window.top, -window.left))
-        self.pixels = Frame.of(content[None].astype(keras.config.floatx()), part, tile.own[PIXELS])
-        self.terms = [(term, [as_tensor(array) for array in constants_of(term, tile, tile.own)])
+        self.pixels = Frame.of(content[None].astype(keras.config.floatx()), part, band.own[PIXELS])
+        self.terms = [(term, [as_tensor(array) for array in constants_of(term, band, band.own)])
                       for term in terms.values()]  # fmt: skip
 
     def __call__(self, patch: Tensor) -> list[Tensor]:
@@ -196,7 +195,7 @@ class _Look:
 
 def _features(
     extractor: Extractor, image: np.ndarray, cells: dict[str, Rectangle], layers: set[str], halo: int
-) -> Features:
+) -> Tile:
     """The features of some layers, within the cells that a part's free pixels reach."""
     wanted = {layer: within for layer, within in cells.items() if layer in layers}
     return features_within(extractor, image, wanted, halo)._replace(cells=cells)

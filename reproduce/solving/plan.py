@@ -11,7 +11,7 @@ from ..images.arrays import scaled_shape
 from ..images.geometry import Rectangle
 from ..network.architecture import LAYERS, channels, operations_until, reach
 from ..settings import Settings
-from .memory import UNLIMITED, Limits, Size, activation_bytes, fit, tiles_for
+from .memory import UNLIMITED, Limits, Size, activation_bytes, bands_for, fit
 from .run import stages
 
 
@@ -43,14 +43,14 @@ class Estimate(NamedTuple):
         memory_bytes: held at most.
         working_shape: (height, width) of the image at the last scale.
         stages: (iterations, operations of an evaluation) of each.
-        tiles: in which the image goes through the network at the last scale.
+        strips: in which the image goes through the network at the last scale.
         history: gradients that L-BFGS remembers.
     """
 
     memory_bytes: float
     working_shape: tuple[int, int]
     stages: list[tuple[int, float]]
-    tiles: int
+    strips: int
     history: int
 
     @property
@@ -98,16 +98,16 @@ def estimate(extent: Extent, settings: Settings, limits: Limits = UNLIMITED) -> 
         (stage.iterations, _flops(scaled_shape(extent.worked, stage.scale), extent, settings, fitting.at_once))
         for stage in planned
     ]
-    return Estimate(fitting.memory_bytes, shape, costs, fitting.tiles, fitting.history)
+    return Estimate(fitting.memory_bytes, shape, costs, fitting.strips, fitting.history)
 
 
 def _flops(shape: Size, extent: Extent, settings: Settings, at_once: float | None) -> float:
-    """Operations of an evaluation on an image of (height, width) `shape`; all tiles but one go there twice."""
+    """Operations of an evaluation on an image of (height, width) `shape`; all strips but one go there twice."""
     parts = extent.parts(shape)
-    windows = [tile.window for tile in tiles_for(parts, shape, settings, at_once)]
-    if at_once is None or sum(window.area for window in windows) <= at_once:
+    bands = bands_for(parts, shape, settings, at_once)
+    if len(bands) == len(parts):
         return sum(work(shape, part, settings.layers).flops for part in parts)
-    flops = [work(window.shape, Rectangle(0, 0, *window.shape), settings.layers).flops for window in windows]
+    flops = [work(band.pixels.shape, Rectangle(0, 0, *band.pixels.shape), settings.layers).flops for band in bands]
     return sum(flops) + sum(flops[:-1]) / 2
 
 

@@ -230,7 +230,7 @@ def _notices(fitting: Fit, settings: Settings) -> tuple[str, ...]:
     """What is done otherwise than without a limit of memory."""
     if fitting.at_once is None:
         return ()
-    said = [f"for memory, the image goes through the network in {fitting.tiles} tiles"]
+    said = [f"for memory, the image goes through the network in {fitting.strips} strips"]
     if fitting.history != settings.solver.history:
         said.append(f"for memory, L-BFGS remembers {fitting.history} gradients, not {settings.solver.history}")
     return tuple(said)

@@ -1,4 +1,4 @@
-"""An objective by tiles is that of the whole: its terms, its gradient, and a run."""
+"""An objective strip by strip is that of the whole: its terms, its gradient, and a run."""
 
 import math
 import re
@@ -12,13 +12,14 @@ from reproduce import VGG19, stylize
 from reproduce.applications.registry import STYLIZE
 from reproduce.errors import InputError
 from reproduce.images.geometry import Rectangle
-from reproduce.network.architecture import PIXELS
+from reproduce.network.architecture import PIXELS, feature_shape
+from reproduce.network.strips import fewest_rows, strips_of
 from reproduce.presets import PAPER_BASE
 from reproduce.settings import change
 from reproduce.solving import memory
 from reproduce.solving.memory import Limits
 from reproduce.solving.objective import Objective
-from reproduce.solving.tiles import TiledEvaluation, cells_of, tiles_of
+from reproduce.solving.strips import StripEvaluation, bands_of, cells_of
 
 SHAPE = (75, 91)  # of no whole cells of any layer
 EVERYWHERE = np.ones(SHAPE, np.float32)
@@ -52,7 +53,7 @@ CASES |= {
 
 
 def both(name, precision="float32"):
-    """The objective of a case at once, and by tiles."""
+    """The objective of a case at once, and in strips."""
     place, changes = CASES[name]
     at_once = AT_ONCE.get(place, 55 * 55)
     settings = change(QUICK, **changes)
@@ -62,17 +63,17 @@ def both(name, precision="float32"):
 
 def compare(name, precision="float32"):
     """Relative errors of a case, of two evaluations, of which the second is to know nothing of the first."""
-    whole, tiled = both(name, precision)
-    assert isinstance(tiled._evaluate, TiledEvaluation) and not isinstance(whole._evaluate, TiledEvaluation)
+    whole, cut = both(name, precision)
+    assert isinstance(cut._evaluate, StripEvaluation) and not isinstance(whole._evaluate, StripEvaluation)
     errors = {"loss": 0.0, "terms": 0.0, "gradient": 0.0}
     for x in (whole.start, 1 - whole.start):
         loss, gradient, terms = whole(x)
-        found, of_tiles, others = tiled(x)
+        found, of_strips, others = cut(x)
         assert list(others) == list(terms)
         error = {
             "loss": abs(found - loss) / loss,
             "terms": max(abs(others[name] - terms[name]) / terms[name] for name in terms),
-            "gradient": float(np.abs(of_tiles - gradient).max() / np.abs(gradient).max()),
+            "gradient": float(np.abs(of_strips - gradient).max() / np.abs(gradient).max()),
         }
         errors = {name: max(errors[name], error[name]) for name in errors}
     return errors
@@ -84,7 +85,7 @@ def all_comparisons():
 
 @pytest.fixture(scope="module")
 def errors(in_float64):
-    return in_float64("test_tiles.all_comparisons()")
+    return in_float64("test_strips.all_comparisons()")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -98,46 +99,67 @@ def test_terms_and_gradient_are_those_of_the_whole_in_float32(name):
     assert max(compare(name).values()) < 1e-5
 
 
-def test_tiles_in_bfloat16():
+def test_strips_in_bfloat16():
     """As near as features of 8 bits allow: a kernel may round otherwise for another width."""
     assert max(compare("whole gram", "bfloat16").values()) < 0.05
 
 
-def test_every_cell_counts_once_and_sees_its_window_alone():
+def test_every_cell_counts_once_and_is_known_by_then():
     """Of each layer of a part that does not start on the grid; with the halo, nothing beyond the part is seen."""
-    part, shape, layers = Rectangle(13, 5, 203, 187), (207, 187), ("block1_conv2", "block3_conv1", "block4_conv1")
-    tiles = tiles_of([part], shape, layers, {"block3_conv1": 2, PIXELS: 1}, 128 * 128)
-    assert len(tiles) > 3
+    part, shape, layers = Rectangle(13, 5, 403, 187), (407, 187), ("block1_conv2", "block3_conv1", "block4_conv1")
+    halos = {"block3_conv1": 2, PIXELS: 1}
+    bands = bands_of([part], shape, layers, halos, 128 * 187)
+    assert len(bands) > 3 and max(band.pixels.area for band in bands) <= 128 * 187
+    assert [band.pixels.top for band in bands] == [0, *(band.pixels.bottom for band in bands[:-1])]
     for layer, whole in cells_of(part, shape, layers).items():
         times = np.zeros(whole.shape, int)
-        for tile in tiles:
-            assert tile.own[layer].meet(whole) == tile.own[layer] and tile.seen[layer].meet(whole) == tile.seen[layer]
-            times[tile.own[layer].shift(-whole.top, -whole.left).slices] += 1
+        for band in bands:
+            own, seen = band.own[layer], band.seen[layer]
+            times[own.shift(-whole.top, -whole.left).slices] += 1
+            assert seen == own.grow(halos.get(layer, 0)).meet(whole)
+            known = band.pixels.bottom if layer == PIXELS else band.strip.brought[layer][1]
+            assert seen.bottom <= known
         assert (times == 1).all()
-    assert max(tile.window.area for tile in tiles) <= 128 * 128
 
 
-def test_tiles_are_as_few_as_fit():
-    whole = Rectangle(0, 0, 400, 300)
-    layers = ("block3_conv1",)
-    assert (
-        len(tiles_of([whole], (400, 300), layers, {})) == len(tiles_of([whole], (400, 300), layers, {}, 120_000)) == 1
-    )
-    assert len(tiles_of([whole], (400, 300), layers, {}, 70_000)) == 2
-    areas = [
-        sum(tile.window.area for tile in tiles_of([whole], (400, 300), layers, {}, at_once))
-        for at_once in (70_000, 30_000, 10_000)
-    ]
-    assert 120_000 < areas[0] < areas[1] < areas[2]
-    with pytest.raises(InputError, match="Expected memory for a tile"):
-        tiles_of([whole], (400, 300), layers, {}, 100)
+@pytest.mark.parametrize("layers", [("block1_conv1",), ("block3_conv1", "block5_conv1"), ("block5_conv4",)])
+@pytest.mark.parametrize("height, rows", [(1000, 200), (1001, 260), (640, 1), (200, 199)])
+def test_strips_bring_every_row_once(layers, height, rows):
+    strips = strips_of(height, rows, layers, {layers[0]: 1})
+    assert strips[0].top == 0 and strips[-1].bottom == height and [strip.last for strip in strips].count(True) == 1
+    most = max(rows, fewest_rows(layers, {layers[0]: 1}))
+    assert all(0 < strip.bottom - strip.top <= most for strip in strips)
+    for layer in layers:
+        brought = [strip.brought[layer] for strip in strips]
+        assert [first for first, _ in brought] == [0, *(end for _, end in brought[:-1])]
+        assert brought[-1][1] == feature_shape((height, 1), layer)[0]
+        assert all(first < end for first, end in brought)
+
+
+def test_the_fewest_rows_by_hand():
+    """block2_conv1 lags 1 + 1 pixels in block 1, and a row of its own: of 8 pixels, 6 after block 1, 3 pooled, 2."""
+    assert fewest_rows(("block1_conv1",), {}) == 2
+    assert fewest_rows(("block2_conv1",), {}) == 6  # 4 after block 1, 2 pooled, 1
+    assert fewest_rows(("block2_conv1",), {"block2_conv1": 1}) == 8
+
+
+def test_strips_are_as_few_as_fit():
+    whole, layers = Rectangle(0, 0, 400, 300), ("block3_conv1",)
+
+    def number(at_once):
+        return len(bands_of([whole], (400, 300), layers, {}, at_once))
+
+    assert number(None) == number(120_000) == 1
+    assert number(119_999) == number(60_000) == 2
+    assert number(30_000) == 4
+    assert number(1) == -(-400 // fewest_rows(layers, {}))  # of less nothing comes
 
 
 def test_parts_that_fit_together_are_not_cut():
     parts, shape, layers = [Rectangle(0, 0, 64, 64), Rectangle(0, 400, 64, 464)], (512, 512), ("block3_conv1",)
-    windows = [tile.window.area for tile in tiles_of(parts, shape, layers, {})]
-    assert len(tiles_of(parts, shape, layers, {}, sum(windows))) == 2
-    assert len(tiles_of(parts, shape, layers, {}, sum(windows) - 1)) == 2  # one after the other
+    windows = [band.window.area for band in bands_of(parts, shape, layers, {})]
+    assert len(bands_of(parts, shape, layers, {}, sum(windows))) == 2
+    assert len(bands_of(parts, shape, layers, {}, sum(windows) - 1)) == 2  # one after the other
 
 
 # Within a limit of memory
@@ -149,27 +171,26 @@ RUN = change(
 
 @pytest.fixture
 def nothing_held(monkeypatch):
-    """As if the process and a painting's features cost nothing, so that small images need tiles, of any size."""
+    """As if the process and a painting's features cost nothing, so that small images need strips."""
     for name in ("PROCESS_BYTES", "FORWARD_BYTES_PER_PIXEL", "COPIES_OF_FEATURES"):
         monkeypatch.setattr(memory, name, 0)
-    monkeypatch.setattr(memory, "SMALLEST_TILE", 50 * 50)
 
 
-def test_a_run_by_tiles_gives_what_a_run_at_once_gives(nothing_held, random):
+def test_a_run_in_strips_gives_what_a_run_at_once_gives(nothing_held, random):
     content, style = random.random((107, 131, 3), np.float32), random.random((70, 60, 3), np.float32)
-    whole, tiled = (stylize(content, style, RUN, network=VGG19(width=0.05), memory=limit) for limit in (None, 0.024))
+    whole, cut = (stylize(content, style, RUN, network=VGG19(width=0.05), memory=limit) for limit in (None, 0.030))
     notice = "for memory, the image goes through the network in "
-    assert [line.startswith(notice) for line in tiled.report.notices] == [True] and not whole.report.notices
-    initial, final = tiled.report.loss["initial"], tiled.report.loss["final"]
+    assert [line.startswith(notice) for line in cut.report.notices] == [True] and not whole.report.notices
+    initial, final = cut.report.loss["initial"], cut.report.loss["final"]
     assert initial["terms"] == pytest.approx(whole.report.loss["initial"]["terms"], rel=1e-5)
     assert final["total"] == pytest.approx(whole.report.loss["final"]["total"], rel=1e-3)
-    assert np.abs(tiled.image - whole.image).max() < 1e-2
-    assert tiled.report.settings == whole.report.settings
+    assert np.abs(cut.image - whole.image).max() < 1e-2
+    assert cut.report.settings == whole.report.settings
 
 
 def test_l_bfgs_remembers_less_where_nothing_else_fits(nothing_held, random):
     content = random.random((107, 131, 3), np.float32)
-    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.016)
+    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.020)
     kept = result.report.settings["history"]
     assert 1 <= kept < RUN.solver.history
     assert f"for memory, L-BFGS remembers {kept} gradients, not {RUN.solver.history}" in result.report.notices
@@ -190,12 +211,12 @@ def test_the_plan_keeps_the_limit_or_says_what_would(scale):
         assert expected.memory_bytes <= limit
 
 
-def test_more_memory_means_fewer_tiles_and_less_work():
+def test_more_memory_means_fewer_strips_and_less_work():
     settings = change(PAPER_BASE, scale=0.5)
     few, some, none = (
         STYLIZE.estimate((3072, 4096), [(1, 1)], settings, limits=Limits(limit)) for limit in (6e9, 8e9, math.inf)
     )
-    assert few.tiles > some.tiles > none.tiles == 1
+    assert few.strips > some.strips > none.strips == 1
     assert few.flops > some.flops > none.flops
 
 
@@ -211,8 +232,8 @@ def test_the_memory_of_a_gpu_is_a_limit_too(monkeypatch):
     """Features are there, images and what L-BFGS remembers are not."""
     settings, size = change(PAPER_BASE, scale=1.0), (1536, 2048)
     free, of_gpu = (STYLIZE.estimate(size, [(1, 1)], settings, limits=Limits(gpu=gpu)) for gpu in (math.inf, 3e9))
-    assert free.tiles == 1 and of_gpu.tiles > 1 and of_gpu.history == free.history
-    with pytest.raises(InputError, match=r"at least 1.0 GB of GPU memory. Received: 0.6 GB"):
+    assert free.strips == 1 and of_gpu.strips > 1 and of_gpu.history == free.history
+    with pytest.raises(InputError, match=r"at least 1\.\d GB of GPU memory. Received: 0.6 GB"):
         STYLIZE.estimate(size, [(1, 1)], settings, limits=Limits(gpu=0.6e9))
     assert memory.memory_limits(4) == (4e9, math.inf)
     monkeypatch.setattr(memory, "gpu_memory_limit", lambda: 6e9)

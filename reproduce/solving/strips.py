@@ -1,0 +1,259 @@
+"""An objective strip by strip, exactly: for an image whose features do not fit into memory.
+
+What a loss needs to know of the whole image, such as a Gram matrix, is summed up on the way down (`losses.terms.Term`).
+With that known, and its slope, the strips go through the network once more, from the last to the first, there and back:
+the gradient of a strip needs that of what it has carried to the next (`network.strips`). Every cell of every layer
+counts in one strip, and nothing is approximated. The last strip goes through once: when it is its turn, all others are
+known.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..images.geometry import Rectangle
+from ..losses.terms import Cut, Term
+from ..network.architecture import PIXELS, reach, stride
+from ..network.backend import Tensor, as_array, compiled_for, keras, ops, pull_back, with_gradient
+from ..network.features import Extractor, to_network_input, window_around
+from ..network.strips import Strip, carried_zeros, strips_of, through
+
+
+class Band(NamedTuple):
+    """A strip of a part of the image, or all of it.
+
+    Attributes:
+        part: the part's number.
+        window: the pixels that the part's cells see.
+        strip: the window's rows that go through the network at once.
+        own: layer -> its cells that count here.
+        seen: layer -> those whose features are known here: `own`, and a halo around where the part goes on.
+    """
+
+    part: int
+    window: Rectangle
+    strip: Strip
+    own: dict[str, Rectangle]
+    seen: dict[str, Rectangle]
+
+    @property
+    def pixels(self) -> Rectangle:
+        """Those that go through the network."""
+        top, left, _, right = self.window
+        return Rectangle(top + self.strip.top, left, top + self.strip.bottom, right)
+
+
+def cells_of(part: Rectangle, shape: tuple[int, int], layers: Sequence[str]) -> dict[str, Rectangle]:
+    """Of each layer, and of the pixels, what a rectangle of pixels changes or is compared with, in an image of `shape`.
+
+    A pixel is compared with those beside it.
+    """
+    cells = {layer: reach(part, shape, layer) for layer in layers}
+    return cells | {PIXELS: part.grow(1).clip(shape)}
+
+
+def bands_of(
+    parts: Sequence[Rectangle],
+    shape: tuple[int, int],
+    layers: Sequence[str],
+    halos: Mapping[str, int],
+    at_once: float | None = None,
+) -> list[Band]:
+    """The parts as they go through the network: each at once, or in strips.
+
+    Args:
+        parts: rectangles of pixels.
+        shape: (height, width) of the image.
+        layers: whose features are used.
+        halos: layer -> cells around those that count that must be known too; 0 where none is named.
+        at_once: pixels that may go through the network at once, though never less than the fewest rows that do; None:
+            all.
+    """
+    cells = [cells_of(part, shape, layers) for part in parts]
+    windows = [window_around(of_part, shape) for of_part in cells]
+    cut = at_once is not None and sum(window.area for window in windows) > at_once
+    bands = []
+    for number, (whole, window) in enumerate(zip(cells, windows)):
+        height, width = window.shape
+        rows = int(at_once // width) if cut and at_once is not None else height
+        bands += [_band(number, window, strip, whole, halos) for strip in strips_of(height, rows, layers, halos)]
+    return bands
+
+
+def _band(number: int, window: Rectangle, strip: Strip, whole: dict[str, Rectangle], halos: Mapping[str, int]) -> Band:
+    own, seen = {}, {}
+    for layer, cells in whole.items():
+        above, halo = window.top // stride(layer), halos.get(layer, 0)
+        first, end = (above + row for row in _brought(strip, layer))
+        top = first - halo if strip.top else first
+        own[layer] = _rows_of(cells, top, end if strip.last else end - halo)
+        seen[layer] = own[layer].grow(halo).meet(cells) if own[layer].area else own[layer]
+    return Band(number, window, strip, own, seen)
+
+
+def _brought(strip: Strip, layer: str) -> tuple[int, int]:
+    return (strip.top, strip.bottom) if layer == PIXELS else strip.brought[layer]
+
+
+def _rows_of(cells: Rectangle, first: int, end: int) -> Rectangle:
+    """The cells of some rows; maybe none."""
+    top = min(max(cells.top, first), cells.bottom)
+    return cells._replace(top=top, bottom=max(top, min(cells.bottom, end)))
+
+
+def halos_of(terms: Iterable[Term]) -> dict[str, int]:
+    """Layer -> how many cells around those that count its terms need."""
+    halos: dict[str, int] = {}
+    for term in terms:
+        halos[term.layer] = max(term.halo, halos.get(term.layer, 0))
+    return halos
+
+
+def constants_of(term: Term, band: Band, whole: dict[str, Rectangle]) -> tuple[np.ndarray, ...]:
+    """What a term is told of a band's cells, where `whole` are those of its part."""
+    top, left = whole[term.layer][:2]
+    own, seen = (cells[term.layer].shift(-top, -left) for cells in (band.own, band.seen))
+    floats = keras.config.floatx()
+    constants = term.constants(Cut(band.part, own, seen))
+    return tuple(array.astype(floats, copy=False) if array.dtype.kind == "f" else array for array in constants)
+
+
+class State(NamedTuple):
+    """What a strip leaves to the next: what the network's operations carry, and of each layer the rows of features that
+    belong to the halos of both."""
+
+    carried: Sequence[Tensor]
+    shared: Sequence[Tensor]
+
+
+class StripEvaluation:
+    """Terms and gradient of an objective, strip by strip.
+
+    Args:
+        terms: the summands of the loss.
+        bands: of all parts, each from the top down; at least two.
+        parts: rectangles of pixels that hold the free ones.
+        content: (H, W, 3), the image around them.
+        extractor: the network.
+    """
+
+    def __init__(
+        self,
+        terms: Mapping[str, Term],
+        bands: Sequence[Band],
+        parts: Sequence[Rectangle],
+        content: np.ndarray,
+        extractor: Extractor,
+    ):
+        self._terms, self._bands, self._parts, self._extractor = terms, bands, parts, extractor
+        self._halos = halos_of(terms.values())  # of the layers that are used
+        self._image = content.astype(keras.config.floatx())
+        whole = [cells_of(part, content.shape[:2], extractor.layers) for part in parts]
+        self._given = [
+            (
+                np.int32(band.strip.last),
+                self._crops(band),
+                tuple(constants_of(term, band, whole[band.part]) for term in terms.values()),
+            )
+            for band in bands
+        ]
+        self._like = [self._state_before(band) for band in bands]
+        self._summarize = compiled_for(self._summaries, *map(self._arguments, range(len(bands)), self._like))
+        self._finish: Callable | None = None  # compiled when it is known what summaries are like
+        self._pull: Callable | None = None
+
+    def __call__(self, values: np.ndarray) -> tuple[dict[str, Tensor], np.ndarray]:
+        """The terms, and the gradient of their sum, for the values of the parts' pixels, one part after the other."""
+        gradient, stops = np.zeros_like(values), np.cumsum([3 * part.area for part in self._parts])
+        gradients = []
+        for part, stop in zip(self._parts, stops):
+            place = slice(stop - 3 * part.area, stop)
+            self._image[part.slices] = values[place].reshape(*part.shape, 3)
+            gradients.append(gradient[place].reshape(*part.shape, 3))
+
+        def put(band: Band, of_pixels: Tensor) -> None:
+            part, pixels = self._parts[band.part], band.pixels
+            inside = _rows_of(part, pixels.top, pixels.bottom)
+            within = inside.shift(-pixels.top, -pixels.left).slices
+            gradients[band.part][inside.shift(-part.top, -part.left).slices] = as_array(of_pixels)[within]
+
+        *others, last = range(len(self._bands))
+        summaries, before, ends = [], [], {}
+        state = self._like[0]
+        for number in others:
+            before.append(state)
+            summary, state = self._summarize(*self._arguments(number, state))
+            summaries.append(summary)
+            if self._bands[number].strip.last:  # of its part: nothing depends on what it leaves
+                ends[number] = keras.tree.map_structure(ops.zeros_like, state)
+                state = self._like[number + 1]
+        if self._finish is None or self._pull is None:
+            self._finish = compiled_for(self._last, (self._arguments(last, self._like[last]), tuple(summaries)))
+            left = (ends.get(number, self._like[number + 1]) for number in others)
+            self._pull = compiled_for(self._pulled, *zip(map(self._arguments, others, self._like), summaries, left))
+        terms, (of_pixels, slope_of_state, slopes) = self._finish(self._arguments(last, state), tuple(summaries))
+        put(self._bands[last], of_pixels)
+        for number in reversed(others):
+            arguments = self._arguments(number, before.pop())
+            of_pixels, slope_of_state = self._pull(arguments, slopes[number], ends.get(number, slope_of_state))
+            put(self._bands[number], of_pixels)
+        return terms, gradient
+
+    def _arguments(self, number: int, state: State) -> tuple:
+        """A strip's pixels as they are now, what those above have left, and what else its summaries are made from."""
+        return (self._image[self._bands[number].pixels.slices], state, *self._given[number])
+
+    def _state_before(self, band: Band) -> State:
+        """Zeros like what is left to a strip by those above; to the first that is what lies around the image."""
+        carried = carried_zeros(self._extractor.steps, band.window.shape[1], band.strip.carried)
+        shared = []
+        for layer, halo in self._halos.items():
+            rows, columns = min(2 * halo, _brought(band.strip, layer)[0]), band.window.shape[1] // stride(layer)
+            depth = 3 if layer == PIXELS else self._extractor.model.output[layer].shape[-1]
+            shared.append(np.zeros((rows, columns, depth), keras.config.floatx()))
+        return State(carried, tuple(shared))
+
+    def _crops(self, band: Band) -> np.ndarray:
+        """Where what is seen of each layer is within its features, and those shared before: int32 (layers, 4)."""
+        crops = []
+        for layer, halo in self._halos.items():
+            above = max(0, _brought(band.strip, layer)[0] - 2 * halo)
+            top, left = (side // stride(layer) for side in band.window[:2])
+            crops.append(band.seen[layer].shift(-top - above, -left))
+        return np.array(crops, np.int32)
+
+    def _summaries(
+        self, pixels: Tensor, state: State, last: Tensor, crops: Tensor, constants: Sequence[Sequence[Tensor]]
+    ) -> tuple[tuple[Tensor, ...], State]:
+        """Each term's summary of a strip, and what is left to the next."""
+        steps, layers = self._extractor.steps, self._extractor.layers
+        features, carried = through(steps, layers, to_network_input(pixels)[None], state.carried, last)
+        features[PIXELS] = pixels
+        seen, shared = {}, []
+        for (layer, halo), above, crop in zip(self._halos.items(), state.shared, ops.unstack(crops)):
+            top, left, bottom, right = ops.unstack(crop)
+            rows = ops.concatenate([above, features[layer]], axis=0) if halo else features[layer]
+            seen[layer] = rows[top:bottom, left:right]
+            shared.append(rows[-2 * halo :] if halo else above)
+        summaries = (term.summary(seen[term.layer], *given) for term, given in zip(self._terms.values(), constants))
+        return tuple(summaries), State(carried, tuple(shared))
+
+    def _last(self, arguments: tuple, summaries: tuple) -> tuple[dict, Any]:
+        """The terms, and their gradient with respect to the last strip's pixels, to what was left to it, and to the
+        summaries of all others."""
+        pixels, state, *given = arguments
+
+        def terms(x: tuple) -> dict[str, Tensor]:
+            pixels, state, others = x
+            of_each = zip(*others, self._summaries(pixels, state, *given)[0])
+            return {
+                name: term.value(term.joined(several)) for (name, term), several in zip(self._terms.items(), of_each)
+            }
+
+        return with_gradient(terms, (pixels, state, summaries))
+
+    def _pulled(self, arguments: tuple, slopes: tuple, slope_of_state: State) -> Any:
+        """The loss's slope along a strip's pixels and what was left to it, from that along what it gives."""
+        pixels, state, *given = arguments
+        return pull_back(lambda x: self._summaries(*x, *given), (pixels, state), (slopes, slope_of_state))
