@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from reproduce.errors import InputError
 from reproduce.images.geometry import Rectangle
 from reproduce.network import architecture
-from reproduce.network.architecture import LAYERS, OPERATIONS, feature_shape, field_of_view, operations_until, reach
+from reproduce.network.architecture import (
+    LAYERS,
+    OPERATIONS,
+    check_layers,
+    feature_shape,
+    field_of_view,
+    operations_until,
+    products,
+    reach,
+)
 from reproduce.network.backend import keras
 
 # Simonyan and Zisserman 2015, table 1, column E: channels of each convolution, M a pooling.
@@ -54,7 +63,14 @@ def test_operations_until_ends_with_the_deepest():
 @pytest.mark.parametrize("name", ["block4_pool", "block1_conv3", "relu4_1", ""])
 def test_unknown_layer(name):
     with pytest.raises(InputError, match=r"Expected a layer of VGG-19 .* Received: " + name):
-        operations_until((name,))
+        check_layers("style_layers", (name,))
+
+
+def test_products_by_hand():
+    """3 x 3 of the channels before, for each of its own."""
+    assert [products(layer) for layer in ("block1_conv1", "block1_conv2", "block2_conv1", "block5_conv4")] == [
+        9 * 3 * 64, 9 * 64 * 64, 9 * 64 * 128, 9 * 512 * 512,
+    ]  # fmt: skip
 
 
 @given(layer=layers, shape=st.tuples(*[st.integers(16, 90)] * 2), data=st.data())

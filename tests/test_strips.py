@@ -12,6 +12,7 @@ from reproduce import VGG19, stylize
 from reproduce.applications.registry import STYLIZE
 from reproduce.errors import InputError
 from reproduce.images.geometry import Rectangle
+from reproduce.network.active import independent_parts
 from reproduce.network.architecture import PIXELS, feature_shape
 from reproduce.network.strips import fewest_rows, strips_of
 from reproduce.presets import PAPER_BASE
@@ -19,7 +20,7 @@ from reproduce.settings import change
 from reproduce.solving import memory
 from reproduce.solving.memory import Limits
 from reproduce.solving.objective import Objective
-from reproduce.solving.strips import StripEvaluation, bands_of, cells_of
+from reproduce.solving.strips import Cutting, StripEvaluation, bands_of, cells_of
 
 SHAPE = (75, 91)  # of no whole cells of any layer
 EVERYWHERE = np.ones(SHAPE, np.float32)
@@ -50,15 +51,22 @@ CASES |= {
     "only variation": ("disc", {"style_weight": 0.0, "content_weight": 0.0}),
     "other layers": ("large", {"style_loss": "gram", "style_layers": ("block1_conv1", "block4_conv1")}),
 }
+CASES |= {  # strips to a pooling, the rest at once
+    "whole, until block 1": ("whole", {"style_loss": "gram", "normalization": "gatys"}, "block1_pool"),
+    "disc, until block 2": ("disc", {"style_loss": "per_patch"}, "block2_pool"),
+    "two parts, until block 2": ("two parts", {"style_loss": "sliced"}, "block2_pool"),
+    "two styles, until block 1": ("two styles", {"style_loss": "neighbors"}, "block1_pool"),
+    "other layers, until block 3": ("large", {"style_layers": ("block1_conv1", "block4_conv1")}, "block3_pool"),
+}
 
 
 def both(name, precision="float32"):
     """The objective of a case at once, and in strips."""
-    place, changes = CASES[name]
-    at_once = AT_ONCE.get(place, 55 * 55)
+    place, changes, *until = CASES[name]
+    cutting = Cutting(AT_ONCE.get(place, 55 * 55), *until)
     settings = change(QUICK, **changes)
     extractor = network(settings.layers, settings.network.pooling, precision=precision)
-    return [Objective(PROBLEMS[place], extractor, settings, at_once=pixels) for pixels in (None, at_once)]
+    return [Objective(PROBLEMS[place], extractor, settings, cutting=how) for how in (None, cutting)]
 
 
 def compare(name, precision="float32"):
@@ -108,7 +116,7 @@ def test_every_cell_counts_once_and_is_known_by_then():
     """Of each layer of a part that does not start on the grid; with the halo, nothing beyond the part is seen."""
     part, shape, layers = Rectangle(13, 5, 403, 187), (407, 187), ("block1_conv2", "block3_conv1", "block4_conv1")
     halos = {"block3_conv1": 2, PIXELS: 1}
-    bands = bands_of([part], shape, layers, halos, 128 * 187)
+    bands = bands_of([part], shape, layers, halos, Cutting(128 * 187))
     assert len(bands) > 3 and max(band.pixels.area for band in bands) <= 128 * 187
     assert [band.pixels.top for band in bands] == [0, *(band.pixels.bottom for band in bands[:-1])]
     for layer, whole in cells_of(part, shape, layers).items():
@@ -147,19 +155,22 @@ def test_strips_are_as_few_as_fit():
     whole, layers = Rectangle(0, 0, 400, 300), ("block3_conv1",)
 
     def number(at_once):
-        return len(bands_of([whole], (400, 300), layers, {}, at_once))
+        return len(bands_of([whole], (400, 300), layers, {}, Cutting(at_once)))
 
-    assert number(None) == number(120_000) == 1
+    assert len(bands_of([whole], (400, 300), layers)) == number(120_000) == 1
     assert number(119_999) == number(60_000) == 2
     assert number(30_000) == 4
     assert number(1) == -(-400 // fewest_rows(layers, {}))  # of less nothing comes
 
 
-def test_parts_that_fit_together_are_not_cut():
-    parts, shape, layers = [Rectangle(0, 0, 64, 64), Rectangle(0, 400, 64, 464)], (512, 512), ("block3_conv1",)
-    windows = [band.window.area for band in bands_of(parts, shape, layers, {})]
-    assert len(bands_of(parts, shape, layers, {}, sum(windows))) == 2
-    assert len(bands_of(parts, shape, layers, {}, sum(windows) - 1)) == 2  # one after the other
+def test_what_fits_is_not_cut():
+    """A coarser scale than that which the cutting is made for."""
+    problem, extractor = PROBLEMS["two parts"], network(QUICK.layers)
+    parts = independent_parts(problem.free, QUICK.layers, QUICK.style.halo)
+    pixels = sum(band.window.area for band in bands_of(parts, problem.free.shape, QUICK.layers))
+    for at_once, cut in ((pixels, False), (pixels - 1, True)):  # one part after the other
+        objective = Objective(problem, extractor, QUICK, cutting=Cutting(at_once))
+        assert isinstance(objective._evaluate, StripEvaluation) == cut
 
 
 # Within a limit of memory
@@ -174,6 +185,7 @@ def nothing_held(monkeypatch):
     """As if the process and a painting's features cost nothing, so that small images need strips."""
     for name in ("PROCESS_BYTES", "FORWARD_BYTES_PER_PIXEL", "COPIES_OF_FEATURES"):
         monkeypatch.setattr(memory, name, 0)
+    monkeypatch.setattr(memory, "FEWEST_ROWS", 16)
 
 
 def test_a_run_in_strips_gives_what_a_run_at_once_gives(nothing_held, random):

@@ -25,6 +25,7 @@ from reproduce.solving.objective import Objective, Problem, Style
 from reproduce.solving.optimize import minimize
 from reproduce.solving.plan import work
 from reproduce.solving.report import Report
+from reproduce.solving.strips import Cutting
 
 from ..jobs import Job, Runs, by_stage
 from ..request import Request
@@ -53,7 +54,7 @@ MEMORY_RUNS = (
     *(("harmonize", side, scale) for side, scale in ((700, 0.5), (1400, 0.5), (700, 1.0), (1400, 1.0), (4096, 0.5))),
 )
 # (height, width) and gigabytes.
-TILED_RUNS = (((1250, 1600), 16.0), ((1250, 1600), 4.0), ((1250, 1600), 3.0), ((2000, 2000), 6.0), ((2400, 2500), 8.0))
+STRIP_RUNS = (((1250, 1600), 16.0), ((1250, 1600), 4.0), ((1250, 1600), 3.0), ((2000, 2000), 6.0), ((2400, 2500), 8.0))
 
 
 def jobs(request: Request) -> tuple[Job, ...]:
@@ -65,7 +66,7 @@ def draw(request: Request, runs: Runs) -> None:
     """Measure everything on the first case's painting; write benchmark.md, a section more after each."""
     painting = resize(request.first_case().background, (525, 700))
     sections = [f"# Benchmark\n\n{machine()} What is compared alternates in one run; medians of {REPEATS}."]
-    measures = (evaluation, solver, peer, matching, canvas, command, coarse_to_fine, memory, tiles, workers)
+    measures = (evaluation, solver, peer, matching, canvas, command, coarse_to_fine, memory, strips, cuttings, workers)
     for measure in (progress := tqdm(measures, unit="section")):
         progress.set_description(measure.__name__)
         runs.stop.check()
@@ -280,24 +281,41 @@ def memory(painting: np.ndarray, runs: Runs) -> str:
     )
 
 
-def tiles(painting: np.ndarray, runs: Runs) -> str:
-    """Evaluations by tiles and at once, and the memory asked for and taken, in processes of their own."""
+def strips(painting: np.ndarray, runs: Runs) -> str:
+    """Evaluations in strips and at once, and the memory asked for and taken, in processes of their own."""
     rows = []
-    for (height, width), limit in TILED_RUNS:
+    for (height, width), limit in STRIP_RUNS:
         images = {"image": resize(painting, (height, width)), "style": painting}
         options = ("--scale", "1", "--iterations", "2", "--memory", f"{limit:g}")
         report = run_command("stylize", images, *options).report
         seconds, megapixels = seconds_between(report["trace"]), height * width / 1e6
-        said = next((line for line in report["notices"] if line.endswith("tiles")), "1 tile")
+        said = next((line for line in report["notices"] if line.endswith("strips")), "1 strip")
         rows.append((f"{width} x {height}", f"{limit:g}", said.split()[-2],
                      f"{report['peak_memory_bytes'] / 1e9:.2f}", str(report["settings"]["history"]),
                      f"{seconds / megapixels:.1f}"))  # fmt: skip
     return markdown_table(
-        "Tiles",
+        "Strips",
         "`stylize --scale 1 --memory GB`, two iterations, whose gradients do not fill the memory of L-BFGS yet; "
         "seconds of an evaluation after the first, for a megapixel.",
-        "size | memory asked, GB | tiles | peak memory, GB | history | s / megapixel",
+        "size | memory asked, GB | strips | peak memory, GB | history | s / megapixel",
         rows,
+    )
+
+
+def cuttings(painting: np.ndarray, runs: Runs) -> str:
+    """What strips cost beside an evaluation at once, by how far down the network they go."""
+    image = resize(painting, STRIP_RUNS[0][0])
+    height, width = image.shape[:2]
+    ways = (None, *(Cutting(2e5, until) for until in ("block2_pool", "block3_pool", None)))
+    objectives = [_base_network(image, painting, runs.network, way) for way in ways]
+    seconds = alternate(*(partial(seconds_of, partial(each, each.start)) for each in objectives), repeats=3)
+    names = ("at once", "until block2_pool", "until block3_pool", "to the end")
+    return markdown_table(
+        "How far strips go",
+        f"An evaluation of the paper's base network of {width} x {height}, in strips of 200 000 pixels to a pooling, "
+        "and from there on at once.",
+        "strips | s / at once | s",
+        [(name, f"{taken / seconds[0]:.2f}", f"{taken:.1f}") for name, taken in zip(names, seconds)],
     )
 
 
@@ -311,13 +329,13 @@ def _measured_memory(application: str, painting: np.ndarray, shape: tuple[int, i
     return ran.report["peak_memory_bytes"]
 
 
-def _base_network(content: np.ndarray, style: np.ndarray, network: VGG19) -> Objective:
+def _base_network(content: np.ndarray, style: np.ndarray, network: VGG19, cutting: Cutting | None = None) -> Objective:
     """The paper's base network on a whole image, compiled."""
     height, width = content.shape[:2]
     everywhere = np.ones((height, width), np.float32)
     styles = (Style(style, everywhere),)
     problem = Problem(content, styles, blank_image((height, width)), everywhere, free=everywhere > 0)
-    objective = Objective(problem, network.extractor(PAPER.layers), PAPER_BASE)
+    objective = Objective(problem, network.extractor(PAPER.layers), PAPER_BASE, cutting=cutting)
     objective(objective.start)
     return objective
 

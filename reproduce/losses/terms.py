@@ -1,7 +1,7 @@
 """What losses have in common: the terms that they make, and what a style loss makes its terms from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import NamedTuple
@@ -84,6 +84,11 @@ class Term:
     value: Callable[[Tensor], Tensor] = lambda summary: summary
     joined: Callable[[Sequence[Tensor]], Tensor] = total
     halo: int = 0
+
+
+def values_of(terms: Mapping[str, Term], summaries: Iterable[Sequence[Tensor]]) -> dict[str, Tensor]:
+    """The summands by name, from some cuts' summaries, one for each term."""
+    return {name: term.value(term.joined(several)) for (name, term), several in zip(terms.items(), zip(*summaries))}
 
 
 class Sources(NamedTuple):

@@ -36,17 +36,14 @@ PIXELS = "pixels"  # the layer before all others: its features are the image's o
 
 
 def operations_until(layers: tuple[str, ...]) -> tuple[Operation, ...]:
-    """The operations up to and including the deepest of `layers`.
-
-    Raises:
-        InputError: a name is not a convolution layer of VGG-19.
-    """
-    for layer in layers:
-        if layer not in LAYERS:
-            raise InputError(f"Expected a layer of VGG-19 such as block4_conv1 ({LAYERS[0]} ... {LAYERS[-1]}). "
-                             f"Received: {layer}")  # fmt: skip
+    """The operations up to and including the deepest of `layers`, of which some may be poolings."""
     names = [operation.name for operation in OPERATIONS]
     return OPERATIONS[: 1 + max((names.index(layer) for layer in layers), default=-1)]
+
+
+def convolutions_until(layers: tuple[str, ...]) -> tuple[str, ...]:
+    """The convolution layers that lead to some layers, these included."""
+    return tuple(operation.name for operation in operations_until(layers) if operation.kind == "convolution")
 
 
 def stride(layer: str) -> int:
@@ -57,6 +54,12 @@ def stride(layer: str) -> int:
 def channels(layer: str) -> int:
     """Channels of a layer's features."""
     return operations_until((layer,))[-1].channels
+
+
+def products(layer: str) -> int:
+    """Multiplications that one cell of a layer takes."""
+    inputs = [3, *(operation.channels for operation in operations_until((layer,)) if operation.kind == "convolution")]
+    return 9 * inputs[-2] * inputs[-1]
 
 
 def feature_shape(shape: tuple[int, int], layer: str) -> tuple[int, int]:
@@ -88,5 +91,8 @@ def reach(pixels: Rectangle, shape: tuple[int, int], layer: str) -> Rectangle:
 
 def check_layers(name: str, layers: tuple[str, ...]) -> None:
     """Raises InputError unless `layers`, a setting's value, are convolution layers of VGG-19, each once."""
-    operations_until(layers)
+    for layer in layers:
+        if layer not in LAYERS:
+            raise InputError(f"Expected a layer of VGG-19 such as block4_conv1 ({LAYERS[0]} ... {LAYERS[-1]}). "
+                             f"Received: {layer}")  # fmt: skip
     expect(len(set(layers)) == len(layers), f"each of {name} once", " ".join(layers))

@@ -6,7 +6,7 @@ measured runs; `python -m experiments benchmark` prints the predicted beside the
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..images.arrays import size_text
 from ..images.geometry import Rectangle
-from ..network.architecture import LAYERS, channels, operations_until, reach, stride
+from ..network.architecture import channels, convolutions_until, operations_until, products, reach, stride
 from ..network.backend import gpu_memory_limit
 from ..network.features import PIXELS_AT_ONCE
-from ..network.strips import fewest_rows
+from ..network.strips import fewest_rows, strips_of
 from ..settings import Settings
 from .lbfgs import solver_bytes
-from .strips import Band, bands_of
+from .strips import Band, Cutting, bands_of
 
 Size = tuple[int, int]  # (height, width)
 
@@ -37,6 +37,7 @@ PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 100, 160, 30
 # For each pixel that is worked on: the image, its values, their gradient, content, start (and that in float64), masks.
 WORKING_BYTES = 12 * 5 + 24 + 8
 
+FEWEST_ROWS = 64  # of a strip: each takes some time of its own
 RESERVE = 0.1  # of the free memory: is left to others
 
 
@@ -59,13 +60,13 @@ class Fit(NamedTuple):
 
     Attributes:
         memory_bytes: held at most, as far as the model knows.
-        at_once: pixels that go through the network at once; None: all.
+        cutting: into strips; None: all goes through the network at once.
         history: gradients that L-BFGS remembers.
         strips: in which the image goes through the network.
     """
 
     memory_bytes: float
-    at_once: float | None
+    cutting: Cutting | None
     history: int
     strips: int
 
@@ -99,56 +100,78 @@ def fit(limits: Limits, canvas_bytes: float, parts: Sequence[Rectangle], shape: 
         for way in ways:
             most = max(base + forward, held + way.features_bytes)
             if most <= limits.process and GPU_BYTES + way.features_bytes <= limits.gpu:
-                return Fit(most, way.at_once, remembered, way.strips)
+                return Fit(most, way.cutting, remembered, way.strips)
     raise TooLarge(_refusal(limits.process, base, sum(part.area for part in parts), shape, settings))
 
 
 class Way(NamedTuple):
-    """A way to cut an image into strips.
+    """A way to cut an image into strips: how many there are, what is held of features, and what is computed twice."""
 
-    Attributes:
-        at_once: pixels that go through the network at once.
-        strips: how many there are.
-        features_bytes: what is held of features.
-    """
-
-    at_once: float
+    cutting: Cutting
     strips: int
     features_bytes: float
+    computed_twice: float
 
 
 def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[Way]:
-    """All there are, from the fewest strips to the most."""
+    """All that are worth it, that with the least work first."""
+    layers, halos = settings.layers, _halos(settings)
     windows = [band.window for band in bands_for(parts, shape, settings, None)]
-    largest, fewest = max(windows, key=lambda window: window.area), fewest_rows(settings.layers, _halos(settings))
-    ways: list[Way] = []
-    for count in range(1, 1 + -(-largest.shape[0] // fewest)):
-        bands = bands_for(parts, shape, settings, largest.area / count)
-        if len(bands) > (ways[-1].strips if ways else 1):
-            held = _strip_bytes(max(band.pixels.area for band in bands), settings)
-            held += sum(_carried_bytes(band.window.shape[1], settings) for band in bands)
-            ways.append(Way(largest.area / count, len(bands), held))
-    return ways
+    largest = max(windows, key=lambda window: window.area)
+    poolings = [operation.name for operation in operations_until(layers) if operation.kind == "pooling"]
+    ways = []
+    for until in (*poolings, None):
+        known = 0
+        in_strips = Cutting(0, until).layers(layers)
+        rest = set(convolutions_until(layers)) - set(convolutions_until(in_strips))
+        at_the_end = BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * sum(window.area for window in windows)
+        for count in range(1, 1 - (-largest.shape[0] // FEWEST_ROWS)):
+            cutting = Cutting(largest.area / count, until)
+            cuts = [
+                (window.shape[1], strips_of(window.shape[0], int(cutting.at_once // window.shape[1]), in_strips, halos))
+                for window in windows
+            ]
+            number = sum(len(strips) for _, strips in cuts)
+            if number > max(known, 1):
+                known = number
+                pixels = max(width * (strip.bottom - strip.top) for width, strips in cuts for strip in strips)
+                carried = sum(len(strips) * _carried_bytes(width, in_strips) for width, strips in cuts)
+                held = at_the_end + carried + _strip_bytes(pixels, in_strips)
+                ways.append(Way(cutting, number, held, computed_twice(windows, settings, cutting)))
+    return sorted(ways, key=lambda way: way.computed_twice)
 
 
-def _strip_bytes(pixels: float, settings: Settings) -> float:
+def computed_twice(windows: Sequence[Rectangle], settings: Settings, cutting: Cutting) -> float:
+    """Operations that an evaluation in strips takes beside those of one at once: all strips but the last go through
+    the network twice."""
+    pixels = max(0.0, sum(window.area for window in windows) - cutting.at_once)
+    in_strips = convolutions_until(cutting.layers(settings.layers))
+    return pixels * sum(2 * products(layer) / stride(layer) ** 2 for layer in in_strips)
+
+
+def _cell_bytes(layers: Iterable[str]) -> float:
+    """Of features of some layers, for a pixel."""
+    return sum(4 * channels(layer) / stride(layer) ** 2 for layer in layers)
+
+
+def _strip_bytes(pixels: float, layers: tuple[str, ...]) -> float:
     """Of a strip's features, while its gradient is computed."""
-    of_pixel = sum(4 * channels(layer) / stride(layer) ** 2 for layer in _used(settings.layers))
-    return STRIP_BYTES_PER_ACTIVATION_BYTE * of_pixel * pixels
+    return STRIP_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(convolutions_until(layers)) * pixels
 
 
-def _carried_bytes(width: float, settings: Settings) -> float:
+def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
     """Of what is kept for each strip of what those above left to it: rows of what every convolution is given."""
-    return sum(2 * 4 * channels(layer) / stride(layer) for layer in _used(settings.layers)) * width
+    return sum(2 * 4 * channels(layer) / stride(layer) for layer in convolutions_until(layers)) * width
 
 
 def _refusal(limit: float, base: float, pixels: float, shape: Size, settings: Settings) -> str:
     """What to say where nothing fits: the size that would."""
-    fewest = fewest_rows(settings.layers, _halos(settings))
+    layers = settings.layers
+    fewest = max(FEWEST_ROWS, fewest_rows(layers, _halos(settings)))
 
     def least(share: float) -> float:
         height, width = (share * side for side in shape)
-        strips = _strip_bytes(fewest * width, settings) + (height / fewest + 1) * _carried_bytes(width, settings)
+        strips = _strip_bytes(fewest * width, layers) + (height / fewest + 1) * _carried_bytes(width, layers)
         forward = forward_bytes((int(height), int(width)), settings)
         return base + max(forward, held_bytes(share**2 * pixels, 1, settings) + strips)
 
@@ -160,9 +183,9 @@ def _refusal(limit: float, base: float, pixels: float, shape: Size, settings: Se
             f"(a --scale {share:.2f} times as large). Received: {size_text(shape)}")  # fmt: skip
 
 
-def bands_for(parts: Sequence[Rectangle], shape: Size, settings: Settings, at_once: float | None) -> list[Band]:
+def bands_for(parts: Sequence[Rectangle], shape: Size, settings: Settings, cutting: Cutting | None) -> list[Band]:
     """The strips in which parts of an image go through the network."""
-    return bands_of(parts, shape, settings.layers, _halos(settings), at_once)
+    return bands_of(parts, shape, settings.layers, _halos(settings), cutting)
 
 
 def _halos(settings: Settings) -> dict[str, int]:
@@ -172,27 +195,21 @@ def _halos(settings: Settings) -> dict[str, int]:
 def held_bytes(pixels: float, history: int, settings: Settings) -> float:
     """What is held of so many pixels while strip after strip goes through the network."""
     layers, style = settings.layers, settings.style
-    targets = sum(4 * channels(layer) / stride(layer) ** 2 for layer in settings.content.used)
+    targets = _cell_bytes(settings.content.used)
     masks = sum(4 / stride(layer) ** 2 for layer in layers)
     return solver_bytes(3, history) * pixels + (WORKING_BYTES + targets + masks + style.bytes_per_pixel) * pixels
 
 
 def activation_bytes(part: Rectangle, shape: Size, layers: tuple[str, ...]) -> float:
     """Bytes (float32) of what convolutions put out that a rectangle of pixels changes."""
-    return sum(4.0 * channels(layer) * reach(part, shape, layer).area for layer in _used(layers))
+    return sum(4.0 * channels(layer) * reach(part, shape, layer).area for layer in convolutions_until(layers))
 
 
 def forward_bytes(shape: Size, settings: Settings) -> float:
     """Bytes of a painting of this size on its way through the network, strip by strip."""
     fewest = fewest_rows(settings.layers, _halos(settings)) * shape[1]
     pixels = min(shape[0] * shape[1], max(PIXELS_AT_ONCE, fewest))
-    features = sum(4 * channels(layer) / stride(layer) ** 2 for layer in settings.layers)
-    return (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * features) * pixels
-
-
-def _used(layers: tuple[str, ...]) -> list[str]:
-    used = {operation.name for operation in operations_until(layers)}
-    return [layer for layer in LAYERS if layer in used]
+    return (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * _cell_bytes(settings.layers)) * pixels
 
 
 def memory_limits(gigabytes: float | None) -> Limits:

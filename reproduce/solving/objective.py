@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..images.geometry import Rectangle
 from ..losses.normalization import normalization_of
-from ..losses.terms import Sources, Term, weighted
+from ..losses.terms import Sources, Term, values_of, weighted
 from ..matching.correspondence import OnShare
 from ..network.active import ActiveNetwork, Frame, independent_parts
 from ..network.architecture import PIXELS, reach
@@ -17,7 +17,7 @@ from ..network.backend import Tensor, as_tensor, keras, ops, value_and_gradient
 from ..network.features import Extractor, Tile, features_within
 from ..network.mask_pyramid import masks_at_layers
 from ..settings import Settings
-from .strips import Band, StripEvaluation, bands_of, constants_of, halos_of
+from .strips import Band, Cutting, StripEvaluation, bands_of, constants_of, halos_of
 
 
 class Style(NamedTuple):
@@ -71,7 +71,7 @@ class Objective:
         extractor: a network that puts out `settings.layers`.
         settings: the losses with their weights, and the normalisation.
         on_share: told of the work on the targets.
-        at_once: pixels that go through the network at once at most; None: all that change and what they see.
+        cutting: into strips; None: all that changes goes through the network at once.
 
     Attributes:
         start: float64 (n,), the free pixels at the start, row by row, RGB one after the other.
@@ -87,7 +87,7 @@ class Objective:
         extractor: Extractor,
         settings: Settings,
         on_share: OnShare = lambda *_: None,
-        at_once: float | None = None,
+        cutting: Cutting | None = None,
     ):
         if not problem.free.any():
             raise InputError("Expected a mask that selects something. Received: an empty mask")
@@ -102,11 +102,13 @@ class Objective:
         self.start = problem.start[problem.free].ravel().astype(np.float64)
         cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
         terms = self._terms(problem, cells, extractor, settings, on_share)
-        bands = bands_of(parts, shape, settings.layers, halos_of(terms.values()), at_once)
-        if len(bands) > 1 and at_once is not None and sum(band.pixels.area for band in bands) > at_once:
-            self._evaluate: Callable = StripEvaluation(terms, bands, parts, problem.content, extractor)
+        bands = whole = bands_of(parts, shape, settings.layers)
+        if cutting is not None and sum(band.window.area for band in whole) > cutting.at_once:
+            bands = bands_of(parts, shape, settings.layers, halos_of(terms.values()), cutting)
+        if cutting is not None and bands is not whole and len(bands) > 1:
+            self._evaluate: Callable = StripEvaluation(terms, bands, parts, problem.content, extractor, cutting)
         else:
-            self._evaluate = self._at_once(terms, bands, problem.content, extractor)
+            self._evaluate = self._at_once(terms, whole, problem.content, extractor)
 
     def _at_once(
         self, terms: dict[str, Term], bands: list[Band], content: np.ndarray, extractor: Extractor
@@ -115,8 +117,8 @@ class Objective:
         looks = [_Look(part, band, content, extractor, terms) for part, band in zip(self._parts, bands)]
 
         def evaluate(values: Tensor) -> dict[str, Tensor]:
-            of_each = zip(*(look(ops.reshape(values[at], shape)) for look, (at, shape) in zip(looks, self._places)))
-            return {name: term.value(term.joined(several)) for (name, term), several in zip(terms.items(), of_each)}
+            patches = (ops.reshape(values[at], shape) for at, shape in self._places)
+            return values_of(terms, [look(patch) for look, patch in zip(looks, patches)])
 
         return value_and_gradient(evaluate, self._values.shape)
 

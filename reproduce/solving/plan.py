@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from ..images.arrays import scaled_shape
 from ..images.geometry import Rectangle
-from ..network.architecture import LAYERS, channels, operations_until, reach
+from ..network.architecture import convolutions_until, products, reach
 from ..settings import Settings
-from .memory import UNLIMITED, Limits, Size, activation_bytes, bands_for, fit
+from .memory import UNLIMITED, Limits, Size, activation_bytes, bands_for, computed_twice, fit
 from .run import stages
+from .strips import Cutting
 
 
 class Work(NamedTuple):
@@ -27,12 +28,7 @@ def work(shape: Size, pixels: Rectangle, layers: tuple[str, ...]) -> Work:
 
     A multiplication and an addition are two operations; the gradient repeats every convolution once, backwards.
     """
-    flops, inputs = 0.0, 3
-    used = {operation.name for operation in operations_until(layers)}
-    for layer in LAYERS:
-        if layer in used:
-            flops += 2 * 2 * 9 * inputs * channels(layer) * reach(pixels, shape, layer).area
-            inputs = channels(layer)
+    flops = sum(2.0 * 2 * products(layer) * reach(pixels, shape, layer).area for layer in convolutions_until(layers))
     return Work(flops, activation_bytes(pixels, shape, layers))
 
 
@@ -95,20 +91,20 @@ def estimate(extent: Extent, settings: Settings, limits: Limits = UNLIMITED) -> 
     canvas_bytes = extent.bytes_per_pixel * extent.canvas[0] * extent.canvas[1]
     fitting = fit(limits, canvas_bytes, extent.parts(shape), shape, settings)
     costs = [
-        (stage.iterations, _flops(scaled_shape(extent.worked, stage.scale), extent, settings, fitting.at_once))
+        (stage.iterations, _flops(scaled_shape(extent.worked, stage.scale), extent, settings, fitting.cutting))
         for stage in planned
     ]
     return Estimate(fitting.memory_bytes, shape, costs, fitting.strips, fitting.history)
 
 
-def _flops(shape: Size, extent: Extent, settings: Settings, at_once: float | None) -> float:
-    """Operations of an evaluation on an image of (height, width) `shape`; all strips but one go there twice."""
+def _flops(shape: Size, extent: Extent, settings: Settings, cutting: Cutting | None) -> float:
+    """Operations of an evaluation on an image of (height, width) `shape`."""
     parts = extent.parts(shape)
-    bands = bands_for(parts, shape, settings, at_once)
-    if len(bands) == len(parts):
+    whole = bands_for(parts, shape, settings, None)
+    if cutting is None or sum(band.window.area for band in whole) <= cutting.at_once:
         return sum(work(shape, part, settings.layers).flops for part in parts)
-    flops = [work(band.pixels.shape, Rectangle(0, 0, *band.pixels.shape), settings.layers).flops for band in bands]
-    return sum(flops) + sum(flops[:-1]) / 2
+    flops = [work(band.window.shape, Rectangle(0, 0, *band.window.shape), settings.layers).flops for band in whole]
+    return sum(flops) + computed_twice([band.window for band in whole], settings, cutting)
 
 
 def seconds_per_evaluation(flops: float, product_speed: float) -> float:

@@ -23,6 +23,7 @@ from .memory import PAINTING_BYTES, Fit, fit, memory_limits
 from .objective import Objective, Problem, Style
 from .optimize import STOPPED_BY_USER, Outcome, minimize
 from .report import Report, commit, peak_memory, reset_peak_memory, versions
+from .strips import Cutting
 
 Shape = tuple[int, int]  # (height, width)
 
@@ -170,7 +171,7 @@ def _solve(
     problem: Problem | None = None
     outcomes: list[Outcome] = []
     planned = stages(settings)
-    optimizer = _Optimizer(task, settings, planned, extractor, stop, on_progress, checkpoint, fitting.at_once)
+    optimizer = _Optimizer(task, settings, planned, extractor, stop, on_progress, checkpoint, fitting.cutting)
     for number, stage in enumerate(planned):
         if problem is None or reached is None or not stage.rematch:
             problem = _problem(task, settings, scaled_shape(full, stage.scale), stage.scale, reached)
@@ -228,7 +229,7 @@ def _fit(task: Task, settings: Settings, memory: float | None) -> Fit:
 
 def _notices(fitting: Fit, settings: Settings) -> tuple[str, ...]:
     """What is done otherwise than without a limit of memory."""
-    if fitting.at_once is None:
+    if fitting.cutting is None:
         return ()
     said = [f"for memory, the image goes through the network in {fitting.strips} strips"]
     if fitting.history != settings.solver.history:
@@ -279,7 +280,7 @@ class _Optimizer:
     stop: Stop
     on_progress: OnProgress
     checkpoint: Checkpoint
-    at_once: float | None
+    cutting: Cutting | None
 
     def outcome(self, problem: Problem, number: int, before: Outcome | None) -> Outcome:
         """How the optimisation of a stage went; it goes on from what it had reached before.
@@ -307,7 +308,7 @@ class _Optimizer:
             iterations += min(solver.history, before.iterations)
         keep = partial(self.checkpoint.keep, number, in_place=stage.rematch)
         try:
-            objective = Objective(problem, self.extractor, self.settings, on_share, self.at_once)
+            objective = Objective(problem, self.extractor, self.settings, on_share, self.cutting)
         except Stopped:
             if before is None:
                 raise

@@ -13,11 +13,32 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..images.geometry import Rectangle
-from ..losses.terms import Cut, Term
-from ..network.architecture import PIXELS, reach, stride
-from ..network.backend import Tensor, as_array, compiled_for, keras, ops, pull_back, with_gradient
+from ..losses.terms import Cut, Term, values_of
+from ..network.architecture import PIXELS, operations_until, reach, stride
+from ..network.backend import Tensor, as_array, as_tensor, compiled_for, keras, ops, pull_back, with_gradient
 from ..network.features import Extractor, to_network_input, window_around
+from ..network.layers import as_float
 from ..network.strips import Strip, carried_zeros, strips_of, through
+
+
+class Cutting(NamedTuple):
+    """How an image goes through the network.
+
+    Attributes:
+        at_once: pixels of a strip at most, though never less than the fewest rows that bring something.
+        until: the pooling after which features are small enough for the rest of the network to take all of them at
+            once; None: strips go to the end.
+    """
+
+    at_once: float
+    until: str | None = None
+
+    def layers(self, layers: Sequence[str]) -> tuple[str, ...]:
+        """Of some layers those that strips bring, and what the others are made from."""
+        if self.until is None:
+            return tuple(layers)
+        within = {operation.name for operation in operations_until((self.until,))}
+        return (*(layer for layer in layers if layer in within), self.until)
 
 
 class Band(NamedTuple):
@@ -57,8 +78,8 @@ def bands_of(
     parts: Sequence[Rectangle],
     shape: tuple[int, int],
     layers: Sequence[str],
-    halos: Mapping[str, int],
-    at_once: float | None = None,
+    halos: Mapping[str, int] | None = None,
+    cutting: Cutting | None = None,
 ) -> list[Band]:
     """The parts as they go through the network: each at once, or in strips.
 
@@ -67,17 +88,18 @@ def bands_of(
         shape: (height, width) of the image.
         layers: whose features are used.
         halos: layer -> cells around those that count that must be known too; 0 where none is named.
-        at_once: pixels that may go through the network at once, though never less than the fewest rows that do; None:
-            all.
+        cutting: into strips; None: none.
     """
-    cells = [cells_of(part, shape, layers) for part in parts]
-    windows = [window_around(of_part, shape) for of_part in cells]
-    cut = at_once is not None and sum(window.area for window in windows) > at_once
     bands = []
-    for number, (whole, window) in enumerate(zip(cells, windows)):
-        height, width = window.shape
-        rows = int(at_once // width) if cut and at_once is not None else height
-        bands += [_band(number, window, strip, whole, halos) for strip in strips_of(height, rows, layers, halos)]
+    for number, part in enumerate(parts):
+        cells = cells_of(part, shape, layers)
+        window = window_around(cells, shape)
+        rows, in_strips = window.shape[0], tuple(layers)
+        if cutting is not None:
+            rows, in_strips = int(cutting.at_once // window.shape[1]), cutting.layers(layers)
+        cells = {layer: of_layer for layer, of_layer in cells.items() if layer in (*in_strips, PIXELS)}
+        strips = strips_of(window.shape[0], rows, in_strips, halos or {})
+        bands += [_band(number, window, strip, cells, halos or {}) for strip in strips]
     return bands
 
 
@@ -132,10 +154,11 @@ class StripEvaluation:
 
     Args:
         terms: the summands of the loss.
-        bands: of all parts, each from the top down; at least two.
+        bands: the strips of all parts, each from the top down; at least two.
         parts: rectangles of pixels that hold the free ones.
         content: (H, W, 3), the image around them.
         extractor: the network.
+        cutting: into those strips.
     """
 
     def __init__(
@@ -145,21 +168,29 @@ class StripEvaluation:
         parts: Sequence[Rectangle],
         content: np.ndarray,
         extractor: Extractor,
+        cutting: Cutting,
     ):
-        self._terms, self._bands, self._parts, self._extractor = terms, bands, parts, extractor
-        self._halos = halos_of(terms.values())  # of the layers that are used
-        self._image = content.astype(keras.config.floatx())
-        whole = [cells_of(part, content.shape[:2], extractor.layers) for part in parts]
+        shape, self._names = content.shape[:2], list(terms)
+        self._bands, self._parts, self._image = bands, parts, content.astype(keras.config.floatx())
+        self._until, self._layers = cutting.until, cutting.layers(extractor.layers)
+        self._steps = extractor.steps[: len(operations_until(self._layers))]
+        self._depths = {layer.name: layer.output.shape[-1] for _, layer in self._steps} | {PIXELS: 3}
+        self._terms = {name: term for name, term in terms.items() if term.layer in (*self._layers, PIXELS)}
+        self._halos = halos_of(self._terms.values())
+        self._others = {name: term for name, term in terms.items() if name not in self._terms}
+        whole = bands_of(parts, shape, extractor.layers) if self._others else []
+        self._rest = [_Rest(band, extractor, len(self._steps), self._others) for band in whole]
+        cells = [cells_of(part, shape, extractor.layers) for part in parts]
         self._given = [
             (
                 np.int32(band.strip.last),
                 self._crops(band),
-                tuple(constants_of(term, band, whole[band.part]) for term in terms.values()),
+                tuple(constants_of(term, band, cells[band.part]) for term in self._terms.values()),
             )
-            for band in bands
+            for band in self._bands
         ]
-        self._like = [self._state_before(band) for band in bands]
-        self._summarize = compiled_for(self._summaries, *map(self._arguments, range(len(bands)), self._like))
+        self._like = [self._state_before(band) for band in self._bands]
+        self._summarize = compiled_for(self._summaries, *map(self._arguments, range(len(self._bands)), self._like))
         self._finish: Callable | None = None  # compiled when it is known what summaries are like
         self._pull: Callable | None = None
 
@@ -206,12 +237,11 @@ class StripEvaluation:
 
     def _state_before(self, band: Band) -> State:
         """Zeros like what is left to a strip by those above; to the first that is what lies around the image."""
-        carried = carried_zeros(self._extractor.steps, band.window.shape[1], band.strip.carried)
+        carried = carried_zeros(self._steps, band.window.shape[1], band.strip.carried)
         shared = []
         for layer, halo in self._halos.items():
             rows, columns = min(2 * halo, _brought(band.strip, layer)[0]), band.window.shape[1] // stride(layer)
-            depth = 3 if layer == PIXELS else self._extractor.model.output[layer].shape[-1]
-            shared.append(np.zeros((rows, columns, depth), keras.config.floatx()))
+            shared.append(np.zeros((rows, columns, self._depths[layer]), keras.config.floatx()))
         return State(carried, tuple(shared))
 
     def _crops(self, band: Band) -> np.ndarray:
@@ -225,10 +255,9 @@ class StripEvaluation:
 
     def _summaries(
         self, pixels: Tensor, state: State, last: Tensor, crops: Tensor, constants: Sequence[Sequence[Tensor]]
-    ) -> tuple[tuple[Tensor, ...], State]:
-        """Each term's summary of a strip, and what is left to the next."""
-        steps, layers = self._extractor.steps, self._extractor.layers
-        features, carried = through(steps, layers, to_network_input(pixels)[None], state.carried, last)
+    ) -> tuple[tuple, State]:
+        """Each term's summary of a strip, and what it brings for the rest of the network; what is left to the next."""
+        features, carried = through(self._steps, self._layers, to_network_input(pixels)[None], state.carried, last)
         features[PIXELS] = pixels
         seen, shared = {}, []
         for (layer, halo), above, crop in zip(self._halos.items(), state.shared, ops.unstack(crops)):
@@ -236,8 +265,9 @@ class StripEvaluation:
             rows = ops.concatenate([above, features[layer]], axis=0) if halo else features[layer]
             seen[layer] = rows[top:bottom, left:right]
             shared.append(rows[-2 * halo :] if halo else above)
-        summaries = (term.summary(seen[term.layer], *given) for term, given in zip(self._terms.values(), constants))
-        return tuple(summaries), State(carried, tuple(shared))
+        summaries = [term.summary(seen[term.layer], *given) for term, given in zip(self._terms.values(), constants)]
+        for_the_rest = (features[self._until],) if self._until else ()
+        return (tuple(summaries), for_the_rest), State(carried, tuple(shared))
 
     def _last(self, arguments: tuple, summaries: tuple) -> tuple[dict, Any]:
         """The terms, and their gradient with respect to the last strip's pixels, to what was left to it, and to the
@@ -246,14 +276,50 @@ class StripEvaluation:
 
         def terms(x: tuple) -> dict[str, Tensor]:
             pixels, state, others = x
-            of_each = zip(*others, self._summaries(pixels, state, *given)[0])
-            return {
-                name: term.value(term.joined(several)) for (name, term), several in zip(self._terms.items(), of_each)
-            }
+            summaries = [*others, self._summaries(pixels, state, *given)[0]]
+            of_terms, for_the_rest = zip(*summaries)
+            values = values_of(self._terms, of_terms) | self._values_of_the_rest(for_the_rest)
+            return {name: values[name] for name in self._names}
 
         return with_gradient(terms, (pixels, state, summaries))
+
+    def _values_of_the_rest(self, rows: Sequence[tuple[Tensor, ...]]) -> dict[str, Tensor]:
+        """The terms of the layers that strips do not come to, from what each strip brings for them."""
+        of_parts = [
+            ops.concatenate([some for (some,), band in zip(rows, self._bands) if band.part == part], axis=0)
+            for part in range(len(self._rest))
+        ]
+        return values_of(self._others, [rest(features) for rest, features in zip(self._rest, of_parts)])
 
     def _pulled(self, arguments: tuple, slopes: tuple, slope_of_state: State) -> Any:
         """The loss's slope along a strip's pixels and what was left to it, from that along what it gives."""
         pixels, state, *given = arguments
         return pull_back(lambda x: self._summaries(*x, *given), (pixels, state), (slopes, slope_of_state))
+
+
+class _Rest:
+    """The network after a pooling, on all that this puts out of a part, and what terms sum up of it.
+
+    Args:
+        band: all of the part.
+        extractor: the network.
+        first: the operation to begin with.
+        terms: of the layers that come after.
+    """
+
+    def __init__(self, band: Band, extractor: Extractor, first: int, terms: Mapping[str, Term]):
+        self._steps, self._crops = extractor.steps[first:], {}
+        for layer in {term.layer for term in terms.values()}:
+            top, left = (side // stride(layer) for side in band.window[:2])
+            self._crops[layer] = band.own[layer].shift(-top, -left).slices
+        self._terms = [(term, [as_tensor(array) for array in constants_of(term, band, band.own)])
+                       for term in terms.values()]  # fmt: skip
+
+    def __call__(self, features: Tensor) -> list[Tensor]:
+        """A summary for each term, for what the pooling puts out (h, w, C)."""
+        seen, features = {}, features[None]
+        for operation, layer in self._steps:
+            features = layer(features)
+            if operation.name in self._crops:
+                seen[operation.name] = as_float(features[0][self._crops[operation.name]])
+        return [term.summary(seen[term.layer], *constants) for term, constants in self._terms]
