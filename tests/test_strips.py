@@ -56,6 +56,7 @@ CASES |= {  # strips to a pooling, the rest at once
     "disc, until block 2": ("disc", {"style_loss": "per_patch"}, "block2_pool"),
     "two parts, until block 2": ("two parts", {"style_loss": "sliced"}, "block2_pool"),
     "two styles, until block 1": ("two styles", {"style_loss": "neighbors"}, "block1_pool"),
+    "nothing until block 1": ("whole", {"style_loss": "gram", "tv_weight": 0.0}, "block1_pool"),
     "other layers, until block 3": ("large", {"style_layers": ("block1_conv1", "block4_conv1")}, "block3_pool"),
 }
 

@@ -54,7 +54,10 @@ MEMORY_RUNS = (
     *(("harmonize", side, scale) for side, scale in ((700, 0.5), (1400, 0.5), (700, 1.0), (1400, 1.0), (4096, 0.5))),
 )
 # (height, width) and gigabytes.
-STRIP_RUNS = (((1250, 1600), 16.0), ((1250, 1600), 4.0), ((1250, 1600), 3.0), ((2000, 2000), 6.0), ((2400, 2500), 8.0))
+STRIP_RUNS = (
+    *(((1250, 1600), limit) for limit in (16.0, 4.0, 3.0)),
+    *(((2000, 2000), 6.0), ((2400, 2500), 8.0), ((3072, 4096), 14.0)),
+)
 
 
 def jobs(request: Request) -> tuple[Job, ...]:

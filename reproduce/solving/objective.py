@@ -159,8 +159,10 @@ class Objective:
         return sum(terms.values()), ops.convert_to_numpy(gradient)[self._free].astype(np.float64), terms
 
 
-def _values_of(free: np.ndarray, parts: list[Rectangle]) -> np.ndarray:
+def _values_of(free: np.ndarray, parts: list[Rectangle]) -> np.ndarray | slice:
     """Where the free pixels' values, row by row in the image, are among those of the parts, one after the other."""
+    if len(parts) == 1 and free[parts[0].slices].all():
+        return slice(None)  # as they are; a large image has many
     in_image, in_parts, before = [], [], 0
     for part in parts:
         row, column = np.nonzero(free[part.slices])
