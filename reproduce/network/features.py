@@ -26,7 +26,7 @@ from .weights import Weights, load_weights
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
 PRECISIONS = ("float32", "bfloat16")
 PIXELS_AT_ONCE = 400_000  # of a painting: more go through the network strip by strip
-TILE_WIDTH = 512  # pixels of a strip whose features are looked at together
+TILE_WIDTH = 2048  # pixels of a strip whose features are looked at together
 
 
 def to_network_input(image: Tensor) -> Tensor:
