@@ -62,8 +62,12 @@ def test_operations_until_ends_with_the_deepest():
 
 @pytest.mark.parametrize("name", ["block4_pool", "block1_conv3", "relu4_1", ""])
 def test_unknown_layer(name):
+    """A pooling is an operation, but no layer that a loss may have."""
     with pytest.raises(InputError, match=r"Expected a layer of VGG-19 .* Received: " + name):
         check_layers("style_layers", (name,))
+    if name != "block4_pool":
+        with pytest.raises(InputError, match=r"Expected a layer of VGG-19 .* Received: " + name):
+            operations_until((name,))
 
 
 def test_products_by_hand():

@@ -4,9 +4,10 @@ Everything that needs the network's geometry but not its weights (mask pyramids,
 memory plan) reads it from here. Source: Simonyan and Zisserman 2015, configuration E, as in `keras.applications`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..errors import InputError, expect
+from ..errors import expect
 from ..images.geometry import Rectangle
 
 # Convolutions (3 x 3, stride 1, zero-padded, ReLU) and channels of each block; a 2 x 2 pooling follows every block.
@@ -36,8 +37,13 @@ PIXELS = "pixels"  # the layer before all others: its features are the image's o
 
 
 def operations_until(layers: tuple[str, ...]) -> tuple[Operation, ...]:
-    """The operations up to and including the deepest of `layers`, of which some may be poolings."""
+    """The operations up to and including the deepest of `layers`, of which some may be poolings.
+
+    Raises:
+        InputError: VGG-19 has no such operation.
+    """
     names = [operation.name for operation in OPERATIONS]
+    _expect_among(names, layers)
     return OPERATIONS[: 1 + max((names.index(layer) for layer in layers), default=-1)]
 
 
@@ -91,8 +97,10 @@ def reach(pixels: Rectangle, shape: tuple[int, int], layer: str) -> Rectangle:
 
 def check_layers(name: str, layers: tuple[str, ...]) -> None:
     """Raises InputError unless `layers`, a setting's value, are convolution layers of VGG-19, each once."""
-    for layer in layers:
-        if layer not in LAYERS:
-            raise InputError(f"Expected a layer of VGG-19 such as block4_conv1 ({LAYERS[0]} ... {LAYERS[-1]}). "
-                             f"Received: {layer}")  # fmt: skip
+    _expect_among(LAYERS, layers)
     expect(len(set(layers)) == len(layers), f"each of {name} once", " ".join(layers))
+
+
+def _expect_among(names: Sequence[str], layers: Sequence[str]) -> None:
+    for layer in layers:
+        expect(layer in names, f"a layer of VGG-19 such as block4_conv1 ({LAYERS[0]} ... {LAYERS[-1]})", layer)
