@@ -184,7 +184,7 @@ RUN = change(
 @pytest.fixture
 def nothing_held(monkeypatch):
     """As if the process and a painting's features cost nothing, so that small images need strips."""
-    for name in ("PROCESS_BYTES", "FORWARD_BYTES_PER_PIXEL", "COPIES_OF_FEATURES"):
+    for name in ("PROCESS_BYTES", "FORWARD_BYTES_PER_PIXEL", "STRIP_FORWARD_BYTES_PER_PIXEL", "COPIES_OF_FEATURES"):
         monkeypatch.setattr(memory, name, 0)
     monkeypatch.setattr(memory, "FEWEST_ROWS", 16)
 

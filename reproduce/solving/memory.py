@@ -29,7 +29,8 @@ PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 GPU_BYTES = 0.5e9  # of a GPU, a guess: the weights, and what its libraries must have to work in
 BYTES_PER_ACTIVATION_BYTE = 1.8  # an evaluation: what is kept for the gradient, and the gradients
 STRIP_BYTES_PER_ACTIVATION_BYTE = 2.4  # that of a strip, with what it is put together from
-FORWARD_BYTES_PER_PIXEL = 1700  # the painting's features, strip by strip
+FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
+STRIP_FORWARD_BYTES_PER_PIXEL = 2100  # and strip by strip
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 DETAIL_BYTES = 0.25e9  # the painting's patches that detail is borrowed from, beside what TensorFlow still holds
 # For each pixel of the canvas, of the full-size images and masks.
@@ -206,10 +207,12 @@ def activation_bytes(part: Rectangle, shape: Size, layers: tuple[str, ...]) -> f
 
 
 def forward_bytes(shape: Size, settings: Settings) -> float:
-    """Bytes of a painting of this size on its way through the network, strip by strip."""
-    fewest = fewest_rows(settings.layers, _halos(settings)) * shape[1]
-    pixels = min(shape[0] * shape[1], max(PIXELS_AT_ONCE, fewest))
-    return (FORWARD_BYTES_PER_PIXEL + COPIES_OF_FEATURES * _cell_bytes(settings.layers)) * pixels
+    """Bytes of a painting of this size on its way through the network, at once or strip by strip."""
+    pixels, of_pixel = shape[0] * shape[1], FORWARD_BYTES_PER_PIXEL
+    if pixels > PIXELS_AT_ONCE:
+        fewest = fewest_rows(settings.layers, _halos(settings)) * shape[1]
+        pixels, of_pixel = min(pixels, max(PIXELS_AT_ONCE, fewest)), STRIP_FORWARD_BYTES_PER_PIXEL
+    return (of_pixel + COPIES_OF_FEATURES * _cell_bytes(settings.layers)) * pixels
 
 
 def memory_limits(gigabytes: float | None) -> Limits:
