@@ -188,9 +188,9 @@ def features_within(extractor: Extractor, image: np.ndarray, cells: dict[str, Re
             rows = brought[layer]
             if layer not in features:
                 features[layer] = np.zeros((*rectangle.shape, rows.shape[2]), rows.dtype)
-            top, left = (side // stride(layer) for side in window[:2])
-            top += strip.brought[layer][0]
-            place = Rectangle(top, left, top + rows.shape[0], left + rows.shape[1])
+            place = window.shrink_to_whole(stride(layer))
+            first, end = (place.top + row for row in strip.brought[layer])
+            place = place._replace(top=first, bottom=end)
             inside = place.meet(rectangle)
             if inside.top < inside.bottom:
                 into, out_of = (inside.shift(-of.top, -of.left).slices for of in (rectangle, place))

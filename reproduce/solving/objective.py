@@ -13,11 +13,11 @@ from ..losses.terms import Sources, Term, values_of, weighted
 from ..matching.correspondence import OnShare
 from ..network.active import ActiveNetwork, Frame, independent_parts
 from ..network.architecture import PIXELS, reach
-from ..network.backend import Tensor, as_tensor, keras, ops, value_and_gradient
+from ..network.backend import Tensor, keras, ops, value_and_gradient
 from ..network.features import Extractor, Tile, features_within
 from ..network.mask_pyramid import masks_at_layers
 from ..settings import Settings
-from .strips import Band, Cutting, StripEvaluation, bands_of, constants_of, halos_of
+from .strips import Band, Cutting, StripEvaluation, Summaries, bands_of, halos_of
 
 
 class Style(NamedTuple):
@@ -102,10 +102,11 @@ class Objective:
         self.start = problem.start[problem.free].ravel().astype(np.float64)
         cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
         terms = self._terms(problem, cells, extractor, settings, on_share)
-        bands = whole = bands_of(parts, shape, settings.layers)
-        if cutting is not None and sum(band.window.area for band in whole) > cutting.at_once:
+        whole = bands_of(parts, shape, settings.layers)
+        bands: list[Band] = []
+        if cutting is not None and cutting.cuts(whole):
             bands = bands_of(parts, shape, settings.layers, halos_of(terms.values()), cutting)
-        if cutting is not None and bands is not whole and len(bands) > 1:
+        if cutting is not None and len(bands) > 1:
             self._evaluate: Callable = StripEvaluation(terms, bands, parts, problem.content, extractor, cutting)
         else:
             self._evaluate = self._at_once(terms, whole, problem.content, extractor)
@@ -188,13 +189,11 @@ class _Look:
         window = band.window
         self.network = ActiveNetwork(extractor, content[window.slices], part.shift(-window.top, -window.left))
         self.pixels = Frame.of(content[None].astype(keras.config.floatx()), part, band.own[PIXELS])
-        self.terms = [(term, [as_tensor(array) for array in constants_of(term, band, band.own)])
-                      for term in terms.values()]  # fmt: skip
+        self.summaries = Summaries(terms.values(), band)
 
     def __call__(self, patch: Tensor) -> list[Tensor]:
         """A summary for each term, for pixels (h, w, 3)."""
-        features = self.network(patch) | {PIXELS: self.pixels.around(patch[None])[0]}
-        return [term.summary(features[term.layer], *constants) for term, constants in self.terms]
+        return self.summaries(self.network(patch) | {PIXELS: self.pixels.around(patch[None])[0]})
 
 
 def _features(

@@ -101,7 +101,7 @@ def _flops(shape: Size, extent: Extent, settings: Settings, cutting: Cutting | N
     """Operations of an evaluation on an image of (height, width) `shape`."""
     parts = extent.parts(shape)
     whole = bands_for(parts, shape, settings, None)
-    if cutting is None or sum(band.window.area for band in whole) <= cutting.at_once:
+    if cutting is None or not cutting.cuts(whole):
         return sum(work(shape, part, settings.layers).flops for part in parts)
     flops = [work(band.window.shape, Rectangle(0, 0, *band.window.shape), settings.layers).flops for band in whole]
     return sum(flops) + computed_twice([band.window for band in whole], settings, cutting)

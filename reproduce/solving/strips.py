@@ -40,6 +40,10 @@ class Cutting(NamedTuple):
         within = {operation.name for operation in operations_until((self.until,))}
         return (*(layer for layer in layers if layer in within), self.until)
 
+    def cuts(self, whole: Iterable["Band"]) -> bool:
+        """Whether parts, of which these are all, are more than goes through at once; coarse ones may not be."""
+        return sum(band.window.area for band in whole) > self.at_once
+
 
 class Band(NamedTuple):
     """A strip of a part of the image, or all of it.
@@ -139,6 +143,22 @@ def constants_of(term: Term, band: Band, whole: dict[str, Rectangle]) -> tuple[n
     floats = keras.config.floatx()
     constants = term.constants(Cut(band.part, own, seen))
     return tuple(array.astype(floats, copy=False) if array.dtype.kind == "f" else array for array in constants)
+
+
+class Summaries:
+    """What terms sum up of all of a part.
+
+    Args:
+        terms: the terms.
+        band: all of the part.
+    """
+
+    def __init__(self, terms: Iterable[Term], band: Band):
+        self._terms = [(term, [as_tensor(array) for array in constants_of(term, band, band.own)]) for term in terms]
+
+    def __call__(self, features: Mapping[str, Tensor]) -> list[Tensor]:
+        """A summary for each term, from layer -> features (h, w, C) of the part's cells."""
+        return [term.summary(features[term.layer], *constants) for term, constants in self._terms]
 
 
 class State(NamedTuple):
@@ -249,7 +269,7 @@ class StripEvaluation:
         crops = []
         for layer, halo in self._halos.items():
             above = max(0, _brought(band.strip, layer)[0] - 2 * halo)
-            top, left = (side // stride(layer) for side in band.window[:2])
+            top, left = band.window.shrink_to_whole(stride(layer))[:2]
             crops.append(band.seen[layer].shift(-top - above, -left))
         return np.array(crops, np.int32)
 
@@ -310,10 +330,9 @@ class _Rest:
     def __init__(self, band: Band, extractor: Extractor, first: int, terms: Mapping[str, Term]):
         self._steps, self._crops = extractor.steps[first:], {}
         for layer in {term.layer for term in terms.values()}:
-            top, left = (side // stride(layer) for side in band.window[:2])
+            top, left = band.window.shrink_to_whole(stride(layer))[:2]
             self._crops[layer] = band.own[layer].shift(-top, -left).slices
-        self._terms = [(term, [as_tensor(array) for array in constants_of(term, band, band.own)])
-                       for term in terms.values()]  # fmt: skip
+        self._summaries = Summaries(terms.values(), band)
 
     def __call__(self, features: Tensor) -> list[Tensor]:
         """A summary for each term, for what the pooling puts out (h, w, C)."""
@@ -322,4 +341,4 @@ class _Rest:
             features = layer(features)
             if operation.name in self._crops:
                 seen[operation.name] = as_float(features[0][self._crops[operation.name]])
-        return [term.summary(seen[term.layer], *constants) for term, constants in self._terms]
+        return self._summaries(seen)
