@@ -103,4 +103,4 @@ def sha256(path: str | Path) -> str:
 
 def array_sha256(array: np.ndarray) -> str:
     """SHA-256 of an array's bytes, hexadecimal: names an input that came as an array, not as a file."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

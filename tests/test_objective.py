@@ -515,10 +515,10 @@ def test_only_free_pixels_are_variables(extractor):
     problem = random_problem(INSIDE)
     found = Objective(problem, extractor, SMALL)
     free = problem.free
-    assert found.start.dtype == np.float64 and found.start.shape == (3 * free.sum(),)
+    assert found.start.dtype == np.float32 and found.start.shape == (3 * free.sum(),)
     np.testing.assert_array_equal(found.start, problem.start[free].ravel())
     gradient = found(found.start)[1]
-    assert gradient.dtype == np.float64 and gradient.shape == found.start.shape and (gradient != 0).mean() > 0.99
+    assert gradient.dtype == np.float32 and gradient.shape == found.start.shape and (gradient != 0).mean() > 0.99
 
 
 def test_other_pixels_are_the_contents_whatever_the_start(extractor):

@@ -33,9 +33,11 @@ PROBLEMS = {
     "large": random_problem(np.ones((149, 97), np.float32)),
     "two parts": random_problem(FAR),
     "two styles": random_problem(EVERYWHERE, style_masks=(LEFT, DISC)),
+    "short": random_problem(EVERYWHERE),
+    "short, two parts": random_problem(FAR),
     "matched again": replace(random_problem(EVERYWHERE), query=random_problem(EVERYWHERE, seed=1).content),
 }
-AT_ONCE = {"large": 100 * 97}  # pixels
+AT_ONCE = {"large": 100 * 97, "short": 1, "short, two parts": 1}  # pixels; of too few, what the grid allows
 QUICK = change(SMALL, style_layers=("block2_conv1", "block3_conv1"), content_layers=("block3_conv1",))
 CASES = {
     f"{place} {style_loss}": (place, {"style_loss": style_loss, "normalization": normalization})
@@ -59,12 +61,27 @@ CASES |= {  # strips to a pooling, the rest at once
     "nothing until block 1": ("whole", {"style_loss": "gram", "tv_weight": 0.0}, "block1_pool"),
     "other layers, until block 3": ("large", {"style_layers": ("block1_conv1", "block4_conv1")}, "block3_pool"),
 }
+CASES |= {  # deep layers get nothing from some strips
+    f"short {style_loss}": ("short", {"style_loss": style_loss, "pooling": pooling})
+    for style_loss, pooling in zip(STYLE_LOSSES, 5 * ("max", "average"))
+}
+CASES |= {
+    "short, two parts": ("short, two parts", {"style_loss": "neighbors"}),
+    "short, until block 2": ("short", {"style_loss": "per_patch"}, "block2_pool", 3),
+}
+CASES |= {  # of what strips leave to the next, some is kept
+    "whole, one of three": ("whole", {"style_loss": "gram"}, None, 3),
+    "disc, only the first": ("disc", {"style_loss": "per_patch"}, None, 100),
+    "two parts, one of two": ("two parts", {"style_loss": "neighbors"}, None, 2),
+    "two parts, one of four": ("two parts", {"style_loss": "sliced"}, None, 4),
+    "two styles, one of two, until block 1": ("two styles", {"style_loss": "gram"}, "block1_pool", 2),
+}
 
 
 def both(name, precision="float32"):
     """The objective of a case at once, and in strips."""
-    place, changes, *until = CASES[name]
-    cutting = Cutting(AT_ONCE.get(place, 55 * 55), *until)
+    place, changes, *how = CASES[name]
+    cutting = Cutting(AT_ONCE.get(place, 55 * 55), *how)
     settings = change(QUICK, **changes)
     extractor = network(settings.layers, settings.network.pooling, precision=precision)
     return [Objective(PROBLEMS[place], extractor, settings, cutting=how) for how in (None, cutting)]
@@ -103,14 +120,30 @@ def test_terms_and_gradient_are_those_of_the_whole_in_float64(errors, name):
     assert max(errors[name].values()) < 1e-9
 
 
-@pytest.mark.parametrize("name", ["whole gram", "two parts matched", "disc per_patch", "disc neighbors"])
+@pytest.mark.parametrize(
+    "name", ["whole gram", "two parts matched", "disc per_patch", "disc neighbors", "short per_patch"]
+)
 def test_terms_and_gradient_are_those_of_the_whole_in_float32(name):
     assert max(compare(name).values()) < 1e-5
 
 
-def test_strips_in_bfloat16():
+@pytest.mark.parametrize("name", ["whole gram", "short gram"])
+def test_strips_in_bfloat16(name):
     """As near as features of 8 bits allow: a kernel may round otherwise for another width."""
-    assert max(compare("whole gram", "bfloat16").values()) < 0.05
+    assert max(compare(name, "bfloat16").values()) < 0.05
+
+
+def test_what_is_not_kept_is_computed_again():
+    """Of 19 strips one of 6 keeps what is left to it: before the last, 18 go down, and 5 of each 6 once more."""
+    evaluation = both("short gram")[1]._evaluate
+    assert len(evaluation._bands) == 19
+    summarize, calls = evaluation._summarize, []
+    evaluation._summarize = lambda *given: calls.append(1) or summarize(*given)
+    for keep_every, expected in ((1, 18), (6, 18 + 15), (100, 18 + 17)):
+        calls.clear()
+        evaluation._keep_every = keep_every
+        evaluation(np.zeros(3 * EVERYWHERE.size, np.float32))
+        assert len(calls) == expected
 
 
 def test_every_cell_counts_once_and_is_known_by_then():
@@ -134,7 +167,7 @@ def test_every_cell_counts_once_and_is_known_by_then():
 @pytest.mark.parametrize("layers", [("block1_conv1",), ("block3_conv1", "block5_conv1"), ("block5_conv4",)])
 @pytest.mark.parametrize("height, rows", [(1000, 200), (1001, 260), (640, 1), (200, 199)])
 def test_strips_bring_every_row_once(layers, height, rows):
-    strips = strips_of(height, rows, layers, {layers[0]: 1})
+    strips = strips_of(height, rows, layers, fewest_rows(layers, {layers[0]: 1}))
     assert strips[0].top == 0 and strips[-1].bottom == height and [strip.last for strip in strips].count(True) == 1
     most = max(rows, fewest_rows(layers, {layers[0]: 1}))
     assert all(0 < strip.bottom - strip.top <= most for strip in strips)
@@ -161,7 +194,7 @@ def test_strips_are_as_few_as_fit():
     assert len(bands_of([whole], (400, 300), layers)) == number(120_000) == 1
     assert number(119_999) == number(60_000) == 2
     assert number(30_000) == 4
-    assert number(1) == -(-400 // fewest_rows(layers, {}))  # of less nothing comes
+    assert number(1) == 400 // 4  # the grid of block 3
 
 
 def test_what_fits_is_not_cut():
@@ -203,7 +236,7 @@ def test_a_run_in_strips_gives_what_a_run_at_once_gives(nothing_held, random):
 
 def test_l_bfgs_remembers_less_where_nothing_else_fits(nothing_held, random):
     content = random.random((107, 131, 3), np.float32)
-    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.020)
+    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.015)
     kept = result.report.settings["history"]
     assert 1 <= kept < RUN.solver.history
     assert f"for memory, L-BFGS remembers {kept} gradients, not {RUN.solver.history}" in result.report.notices

@@ -65,7 +65,7 @@ def to_whole_cells(image: np.ndarray, settings: Settings) -> np.ndarray:
     bottom, right = (
         round(cell * math.ceil(length * coarsest / cell - 1e-9) / coarsest) - length for length in image.shape[:2]
     )
-    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
+    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101) if bottom or right else image
 
 
 def numbered(name: str, number: int) -> str:
@@ -82,6 +82,8 @@ def in_colors(style: np.ndarray, wanted: np.ndarray, settings: Settings) -> np.n
 
 def weaken(result: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:
     """The result at strength 1, the original at 0, a mixture between; where both are the same they stay so."""
+    if strength == 1:
+        return result
     mixture = np.float32(strength) * result + np.float32(1 - strength) * original
     return np.where(result == original, original, mixture)
 

@@ -78,7 +78,6 @@ def harmonize(
     alpha = np.maximum(soft, mask)
     loose = loosen(mask, settings.mask.grow, settings.mask.feather)
     content = np.where(loose[..., None] > 0, composite, background)
-    naive = np.where(alpha[..., None] > 0, composite, background)
     painting, keep_colors = in_colors(background, composite[mask >= 0.5], settings), settings.image.keep_colors
     content = without_colors(content) if keep_colors else content
     grey = is_grey(background) and is_grey(composite)
@@ -90,6 +89,7 @@ def harmonize(
         image = borrow_detail(image, background, loose > 0) if polish.borrow_detail else image
         image = match_grain(image, background, soft > 0.99, loose == 0) if polish.match_grain else image
         image = to_grey(image) if grey else image  # grain is matched in Lab, whose rounding has colours
+        naive = np.where(alpha[..., None] > 0, composite, background)
         return weaken(blend(image, background, alpha), naive, polish.strength)
 
     inputs = {"background": background, "composite": composite, "mask": mask}

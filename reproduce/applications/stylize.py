@@ -56,8 +56,11 @@ def stylize(
     styles = [check_image(image, "the style image") for image in given]
     weights = _shares(blend, len(styles))
     paintings = [resize(image, style_shape(image.shape, content.shape, settings)) for image in styles]
-    opaque = np.ones(content.shape[:2], np.float32) if alpha is None else alpha
-    shown = np.where(opaque[..., None] > 0, content, blank_image(opaque.shape))
+    shown, opaque = content, alpha
+    if opaque is None:
+        opaque = np.ones(content.shape[:2], np.float32)
+    else:
+        shown = np.where(opaque[..., None] > 0, content, blank_image(opaque.shape))
 
     def finish(image: np.ndarray) -> np.ndarray:
         image = weaken(image, content, settings.polish.strength)

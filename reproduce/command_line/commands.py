@@ -152,8 +152,10 @@ def run_application(options: argparse.Namespace, stop: Stop | None = None, label
             _check_not_an_input(written_to, path)
         expect(not show.may_write(Path(path)), "an input that --save-every leaves", path)
     pictures = {name: read_picture(path) for name, (_, path) in request.paths.items()}
+    hashes = {name: picture.sha256 for name, picture in pictures.items()}
     _check_can_hold(output, next(iter(pictures.values())).color.shape[:2])
     inputs, notices = _inputs(request, pictures)
+    del pictures  # a mask's colours, which nobody needs any more
     checkpoint = _checkpoint(options, output, show)
     show.say(*notices)
     limit_gpu_memory(options.gpu_memory)
@@ -172,7 +174,6 @@ def run_application(options: argparse.Namespace, stop: Stop | None = None, label
             return stopped(stop.exit_code)
         finally:
             show.close()
-        hashes = {name: picture.sha256 for name, picture in pictures.items()}
         report = {"preset": request.preset, "request": request.sha256(hashes, network)} | result.report.as_dict()
         report |= {"inputs": hashes, "notices": notices + report["notices"]}
         written = _write(output, result.image, report)

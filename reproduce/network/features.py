@@ -20,7 +20,7 @@ from ..images.geometry import Rectangle
 from .architecture import feature_shape, field_of_view, operations_until, stride
 from .backend import Tensor, compiled, compiled_for, keras, ops
 from .layers import as_float, keras_layer
-from .strips import Strip, carried_zeros, strips_of, through
+from .strips import Strip, carried_zeros, fewest_rows, strips_of, through
 from .weights import Weights, load_weights
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
@@ -92,7 +92,7 @@ class Extractor:
         """How an image of (height, width) `shape` goes through the network, of whose features so many more cells are
         needed around every strip's."""
         rows = shape[0] if shape[0] * shape[1] <= PIXELS_AT_ONCE else PIXELS_AT_ONCE // shape[1]
-        return strips_of(shape[0], rows, self.layers, dict.fromkeys(self.layers, halo))
+        return strips_of(shape[0], rows, self.layers, fewest_rows(self.layers, dict.fromkeys(self.layers, halo)))
 
     def strip_by_strip(self, image: np.ndarray, halo: int = 0) -> Iterator[tuple[Strip, dict[str, np.ndarray]]]:
         """Features of an image, those (h, w, C) that each of its strips brings.

@@ -7,7 +7,7 @@ last strip all of it. What comes out, strip after strip, are the rows of the who
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +25,9 @@ class Strip(NamedTuple):
     Attributes:
         top, bottom: rows of pixels.
         last: whether the image ends here.
-        brought: layer -> (first, end) of the rows of its features that become known.
+        brought: layer -> (first, end) of the rows of its features that become known; a deep layer's may be none.
         carried: how many rows each operation has kept of what it was given before.
+        put_out: how many rows each operation puts out.
     """
 
     top: int
@@ -34,27 +35,30 @@ class Strip(NamedTuple):
     last: bool
     brought: dict[str, tuple[int, int]]
     carried: tuple[int, ...]
+    put_out: tuple[int, ...]
 
 
-def strips_of(height: int, rows: int, layers: Sequence[str], halos: Mapping[str, int]) -> list[Strip]:
+def strips_of(height: int, rows: int, layers: Sequence[str], fewest: int = 1) -> list[Strip]:
     """An image of so many rows of pixels in strips of about as many rows, on the grid of the deepest layer.
 
     Args:
         height: of the image.
-        rows: of a strip, at most; but no fewer than `fewest_rows`.
+        rows: of a strip, at most; but no fewer than `fewest`.
         layers: whose features are wanted.
-        halos: layer -> cells around those of a strip that must be known too; 0 where none is named.
+        fewest: rows of a strip at least, where the image has as many.
     """
-    grid, fewest = max(map(stride, layers)), fewest_rows(layers, halos)
+    grid = max(map(stride, layers))
+    fewest = -(-fewest // grid) * grid
     count = -(-height // max(min(rows, height) // grid * grid, fewest)) if rows < height else 1
     each = max(-(-height // (count * grid)) * grid, fewest)  # all about as many
     operations = operations_until(tuple(layers))
-    strips, top, known = [], 0, dict.fromkeys(layers, 0)
-    carried = tuple(1 if operation.kind == "convolution" else 0 for operation in operations)  # the zeros around it
+    strips, top = [], 0
+    known, carried = _after(0, False, operations)
     for bottom in [*range(each, height, each), height]:
         out, kept = _after(bottom, bottom == height, operations)
         brought = {layer: (known[layer], out[layer]) for layer in layers}
-        strips.append(Strip(top, bottom, bottom == height, brought, carried))
+        put_out = tuple(out[operation.name] - known[operation.name] for operation in operations)
+        strips.append(Strip(top, bottom, bottom == height, brought, carried, put_out))
         top, known, carried = bottom, out, kept
     return strips
 
@@ -69,12 +73,15 @@ def fewest_rows(layers: Sequence[str], halos: Mapping[str, int]) -> int:
 
 
 def _after(given: int, all_given: bool, operations: Sequence[Operation]) -> tuple[dict[str, int], tuple[int, ...]]:
-    """Operation -> the rows that are put out, and those that each keeps, after so many rows of pixels."""
+    """Operation -> the rows that are put out, and those that each keeps, after so many rows of pixels.
+
+    Before the first a convolution has the zeros that lie around an image.
+    """
     out, kept = {}, []
     for operation in operations:
         if operation.kind == "convolution":
-            kept.append(2)
-            given = given if all_given else given - 1
+            kept.append(min(1 + given, 2))
+            given = given if all_given else max(0, given - 1)
         else:
             kept.append(given % 2)
             given //= 2
@@ -95,7 +102,12 @@ def carried_zeros(steps: Steps, width: int, rows: Sequence[int]) -> tuple[np.nda
 
 
 def through(
-    steps: Steps, layers: Sequence[str], pixels: Tensor, carried: Sequence[Tensor], last: Tensor
+    steps: Steps,
+    layers: Sequence[str],
+    pixels: Tensor,
+    carried: Sequence[Tensor],
+    last: Tensor,
+    may_put_out_nothing: Collection[str] = (),
 ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
     """What a strip brings.
 
@@ -105,6 +117,7 @@ def through(
         pixels: (1, h, w, 3), the strip as the network's input.
         carried: what each operation has kept of the strips above.
         last: 1 if this is the last strip, else 0.
+        may_put_out_nothing: names of operations that are given too few rows by some strips.
 
     Returns:
         layer -> features (h', w', C), and what is carried to the next strip.
@@ -122,7 +135,19 @@ def through(
             pairs = ops.shape(features)[1] // 2 * 2
             kept.append(features[:, pairs:])
             features = features[:, :pairs]
-        features = apply_within(layer, operation, features)
+        if operation.name in may_put_out_nothing:
+            features = _apply_to_few_rows(layer, operation, features)
+        else:
+            features = apply_within(layer, operation, features)
         if operation.name in layers:
             outputs[operation.name] = as_float(features[0])
     return outputs, tuple(kept)
+
+
+def _apply_to_few_rows(layer: keras.Layer, operation: Operation, features: Tensor) -> Tensor:
+    """`apply_within` where that may give no rows, of which libraries know no gradient: rows of zeros are added, and
+    what they bring is cut off."""
+    sees, step = (3, 1) if operation.kind == "convolution" else (2, 2)
+    rows = ops.shape(features)[1]
+    padded = ops.pad(features, ((0, 0), (0, ops.maximum(0, sees - rows)), (0, 0), (0, 0)))
+    return apply_within(layer, operation, padded)[:, : ops.maximum(0, (rows - sees) // step + 1)]

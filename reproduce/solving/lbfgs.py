@@ -1,8 +1,8 @@
 """SciPy's L-BFGS-B without what SciPy's Python puts around it: for each variable a tuple of its bounds, and copies.
 
 These take some 400 bytes a pixel for as long as an optimisation lasts, and several times that before it begins. Here it
-is 48 for each gradient that is remembered, and `BYTES_PER_VARIABLE`. What is called, `setulb`, is SciPy's own and may
-change with it: its version stands in requirements.txt, and the tests of `optimize` compare with `scipy.optimize`.
+is 48 for each gradient that is remembered, and 3 x `BYTES_PER_VARIABLE`. What is called, `setulb`, is SciPy's own and
+may change with it: its version stands in requirements.txt, and the tests of `optimize` compare with `scipy.optimize`.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,8 @@ import numpy as np
 from scipy.optimize import _lbfgsb_py as scipy_lbfgsb
 from threadpoolctl import threadpool_limits
 
-# Beside the history: the solver's five vectors and two of integers, the point, the gradient, the upper bounds, and what
-# the caller holds of points and gradients: the best, the function's, and those on the way between them.
-BYTES_PER_VARIABLE = 8 * 5 + 12 + 4 + 8 * 3 + 8 * 4
+# Beside the history: the solver's five vectors, four of integers, the point, the gradient, and the upper bounds.
+BYTES_PER_VARIABLE = 8 * 5 + 4 * 4 + 8 * 3
 NEW_POINT, EVALUATE, STOP = 1, 3, 5  # what `setulb` asks for, or is told
 EVALUATIONS_REACHED, ITERATIONS_REACHED = 502, 504  # why it stops
 
@@ -39,7 +38,7 @@ def lbfgsb(
 
     Args:
         function: of a vector that it must not keep.
-        start: float64 (n,); what lies beyond the bounds is moved there.
+        start: (n,); what lies beyond the bounds is moved there.
         bounds: (lowest, highest) value of every variable, or None.
         iterations, evaluations: at most; evaluations may be a few more, to the end of an iteration.
         line_search_steps: at most, in each iteration.
@@ -48,7 +47,9 @@ def lbfgsb(
         after_iteration: called with value and x, which it must not keep.
     """
     n, m = start.size, history
-    x = np.array(start, np.float64) if bounds is None else np.clip(start, *bounds)
+    x = np.array(start, np.float64)
+    if bounds is not None:
+        np.clip(x, *bounds, out=x)
     # Pages of zeros that nobody writes to take no memory.
     lower, upper, kinds = np.zeros(n), np.zeros(n), np.zeros(n, np.int32)
     if bounds is not None:

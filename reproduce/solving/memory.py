@@ -32,13 +32,15 @@ STRIP_BYTES_PER_ACTIVATION_BYTE = 2.4  # that of a strip, with what it is put to
 FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
 STRIP_FORWARD_BYTES_PER_PIXEL = 2100  # and strip by strip
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
-DETAIL_BYTES = 0.25e9  # the painting's patches that detail is borrowed from, beside what TensorFlow still holds
-# For each pixel of the canvas, of the full-size images and masks.
-PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 100, 160, 30
-# For each pixel that is worked on: the image, its values, their gradient, content, start (and that in float64), masks.
-WORKING_BYTES = 12 * 5 + 24 + 8
+# For each pixel of the canvas, of the full-size images and masks, while they are worked on.
+PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 30, 56, 30
+# And what making the result of them takes: with the polish of `refined`, or without.
+POLISHING_BYTES, FINISHING_BYTES = 135, 50
+DETAIL_BYTES = 0.25e9  # of that, the painting's patches that detail is borrowed from
+# For each pixel that is worked on: where it starts, the best, its values, their gradient, masks.
+WORKING_BYTES = 12 * 4 + 6
 
-FEWEST_ROWS = 64  # of a strip: each takes some time of its own
+FEWEST_ROWS = 32  # of a strip: each takes some time of its own
 RESERVE = 0.1  # of the free memory: is left to others
 
 
@@ -54,6 +56,18 @@ class Limits(NamedTuple):
 
 
 UNLIMITED = Limits()
+
+
+class Canvas(NamedTuple):
+    """The full-size images and masks of a run.
+
+    Attributes:
+        pixels: of each.
+        bytes_per_pixel: of all of them, while they are worked on.
+    """
+
+    pixels: float
+    bytes_per_pixel: float
 
 
 class Fit(NamedTuple):
@@ -72,12 +86,12 @@ class Fit(NamedTuple):
     strips: int
 
 
-def fit(limits: Limits, canvas_bytes: float, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Fit:
+def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Fit:
     """How to optimise parts of an image within limits.
 
     Args:
         limits: of the process, and of the GPU if features are there.
-        canvas_bytes: of the full-size images and masks.
+        canvas: the full-size images.
         parts: rectangles of pixels that change.
         shape: (height, width) of the image that is worked on.
         settings: of the run.
@@ -86,37 +100,41 @@ def fit(limits: Limits, canvas_bytes: float, parts: Sequence[Rectangle], shape: 
         TooLarge: it cannot be done; with the size that could.
     """
     history, pixels = settings.solver.history, sum(part.area for part in parts)
-    base = PROCESS_BYTES + canvas_bytes + DETAIL_BYTES * settings.polish.borrow_detail
-    forward = forward_bytes(shape, settings)
     features = BYTES_PER_ACTIVATION_BYTE * sum(activation_bytes(part, shape, settings.layers) for part in parts)
-    most = base + max(forward, held_bytes(pixels, history, settings) + features)
-    if most <= limits.process and GPU_BYTES + features <= limits.gpu:
-        return Fit(most, None, history, len(parts))
+    at_once = Way(None, len(parts), features, 0.0)
+
+    def most(way: Way, remembered: int) -> float:
+        return most_bytes(canvas, pixels, shape, settings, remembered, way.features_bytes)
+
+    def fits(way: Way, remembered: int) -> bool:
+        return most(way, remembered) <= limits.process and GPU_BYTES + way.features_bytes <= limits.gpu
+
+    if fits(at_once, history):
+        return Fit(most(at_once, history), None, history, len(parts))
     ways = _ways(parts, shape, settings)
     on_gpu = GPU_BYTES + min((way.features_bytes for way in ways), default=features)
     if on_gpu > limits.gpu:
         raise TooLarge(f"Expected at least {on_gpu / 1e9:.1f} GB of GPU memory. Received: {limits.gpu / 1e9:.1f} GB")
     for remembered in range(history, 0, -1):
-        held = base + held_bytes(pixels, remembered, settings)
         for way in ways:
-            most = max(base + forward, held + way.features_bytes)
-            if most <= limits.process and GPU_BYTES + way.features_bytes <= limits.gpu:
-                return Fit(most, way.cutting, remembered, way.strips)
-    raise TooLarge(_refusal(limits.process, base, sum(part.area for part in parts), shape, settings))
+            if fits(way, remembered):
+                return Fit(most(way, remembered), way.cutting, remembered, way.strips)
+    raise TooLarge(_refusal(limits.process, canvas, pixels, shape, settings))
 
 
 class Way(NamedTuple):
-    """A way to cut an image into strips: how many there are, what is held of features, and what is computed twice."""
+    """A way through the network: cut into strips or not, how many there are, what is held of features, and how many
+    operations are made again."""
 
-    cutting: Cutting
+    cutting: Cutting | None
     strips: int
     features_bytes: float
-    computed_twice: float
+    computed_again: float
 
 
 def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[Way]:
     """All that are worth it, that with the least work first."""
-    layers, halos = settings.layers, _halos(settings)
+    layers = settings.layers
     windows = [band.window for band in bands_for(parts, shape, settings, None)]
     largest = max(windows, key=lambda window: window.area)
     poolings = [operation.name for operation in operations_until(layers) if operation.kind == "pooling"]
@@ -127,27 +145,34 @@ def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[W
         rest = set(convolutions_until(layers)) - set(convolutions_until(in_strips))
         at_the_end = BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * sum(window.area for window in windows)
         for count in range(1, 1 - (-largest.shape[0] // FEWEST_ROWS)):
-            cutting = Cutting(largest.area / count, until)
+            at_once = largest.area / count
             cuts = [
-                (window.shape[1], strips_of(window.shape[0], int(cutting.at_once // window.shape[1]), in_strips, halos))
+                (window.shape[1], strips_of(window.shape[0], int(at_once // window.shape[1]), in_strips))
                 for window in windows
             ]
             number = sum(len(strips) for _, strips in cuts)
             if number > max(known, 1):
                 known = number
                 pixels = max(width * (strip.bottom - strip.top) for width, strips in cuts for strip in strips)
-                carried = sum(len(strips) * _carried_bytes(width, in_strips) for width, strips in cuts)
-                held = at_the_end + carried + _strip_bytes(pixels, in_strips)
-                ways.append(Way(cutting, number, held, computed_twice(windows, settings, cutting)))
-    return sorted(ways, key=lambda way: way.computed_twice)
+                carried = sum(len(strips) * _carried_bytes(width, in_strips) for width, strips in cuts) / number
+                for keep_every in sorted({1, round(math.sqrt(number))}):
+                    held = at_the_end + kept_at_once(number, keep_every) * carried + _strip_bytes(pixels, in_strips)
+                    cutting = Cutting(at_once, until, keep_every)
+                    ways.append(Way(cutting, number, held, computed_again(windows, settings, cutting)))
+    return sorted(ways, key=lambda way: way.computed_again)
 
 
-def computed_twice(windows: Sequence[Rectangle], settings: Settings, cutting: Cutting) -> float:
+def kept_at_once(strips: int, keep_every: int) -> int:
+    """How many strips at most keep what is left to them: one of so many, and those from one of these to the next."""
+    return math.ceil(strips / keep_every) + keep_every - 1
+
+
+def computed_again(windows: Sequence[Rectangle], settings: Settings, cutting: Cutting) -> float:
     """Operations that an evaluation in strips takes beside those of one at once: all strips but the last go through
-    the network twice."""
+    the network twice, and those that keep nothing once more."""
     pixels = max(0.0, sum(window.area for window in windows) - cutting.at_once)
-    in_strips = convolutions_until(cutting.layers(settings.layers))
-    return pixels * sum(2 * products(layer) / stride(layer) ** 2 for layer in in_strips)
+    in_strips, times = convolutions_until(cutting.layers(settings.layers)), 2 - 1 / cutting.keep_every
+    return times * pixels * sum(2 * products(layer) / stride(layer) ** 2 for layer in in_strips)
 
 
 def _cell_bytes(layers: Iterable[str]) -> float:
@@ -165,16 +190,23 @@ def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
     return sum(2 * 4 * channels(layer) / stride(layer) for layer in convolutions_until(layers)) * width
 
 
-def _refusal(limit: float, base: float, pixels: float, shape: Size, settings: Settings) -> str:
+def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, history: int, features: float) -> float:
+    """What a run holds at most, of which features take so much, where L-BFGS remembers so many gradients."""
+    # What TensorFlow has once taken it keeps.
+    tensors = max(forward_bytes(shape, settings), features)
+    held = max(held_bytes(pixels, history, settings), finishing_bytes(canvas, settings))
+    return PROCESS_BYTES + canvas.pixels * canvas.bytes_per_pixel + tensors + held
+
+
+def _refusal(limit: float, canvas: Canvas, pixels: float, shape: Size, settings: Settings) -> str:
     """What to say where nothing fits: the size that would."""
     layers = settings.layers
-    fewest = max(FEWEST_ROWS, fewest_rows(layers, _halos(settings)))
 
     def least(share: float) -> float:
         height, width = (share * side for side in shape)
-        strips = _strip_bytes(fewest * width, layers) + (height / fewest + 1) * _carried_bytes(width, layers)
-        forward = forward_bytes((int(height), int(width)), settings)
-        return base + max(forward, held_bytes(share**2 * pixels, 1, settings) + strips)
+        carried = 2 * math.sqrt(height / FEWEST_ROWS + 1) * _carried_bytes(width, layers)
+        strips = _strip_bytes(FEWEST_ROWS * width, layers) + carried
+        return most_bytes(canvas, share**2 * pixels, (int(height), int(width)), settings, 1, strips)
 
     share = next((step / 1000 for step in range(999, 0, -1) if least(step / 1000) <= limit), 0.0)
     fitting = int(shape[0] * share), int(shape[1] * share)
@@ -194,11 +226,20 @@ def _halos(settings: Settings) -> dict[str, int]:
 
 
 def held_bytes(pixels: float, history: int, settings: Settings) -> float:
-    """What is held of so many pixels while strip after strip goes through the network."""
+    """What is held of so many pixels, beside features and full-size images, while they are optimised."""
     layers, style = settings.layers, settings.style
     targets = _cell_bytes(settings.content.used)
     masks = sum(4 / stride(layer) ** 2 for layer in layers)
-    return solver_bytes(3, history) * pixels + (WORKING_BYTES + targets + masks + style.bytes_per_pixel) * pixels
+    solver = solver_bytes(3, history) if settings.solver.iterations else 0.0
+    return (solver + WORKING_BYTES + targets + masks + style.bytes_per_pixel) * pixels
+
+
+def finishing_bytes(canvas: Canvas, settings: Settings) -> float:
+    """What it takes to make the full-size result of what has been optimised."""
+    polish = settings.polish
+    polishing = polish.smooth_colors or polish.even_tones or polish.match_grain or polish.borrow_detail
+    of_pixel = POLISHING_BYTES if polishing or settings.image.keep_colors else FINISHING_BYTES
+    return of_pixel * canvas.pixels + DETAIL_BYTES * polish.borrow_detail
 
 
 def activation_bytes(part: Rectangle, shape: Size, layers: tuple[str, ...]) -> float:

@@ -13,7 +13,7 @@ from ..losses.terms import Sources, Term, values_of, weighted
 from ..matching.correspondence import OnShare
 from ..network.active import ActiveNetwork, Frame, independent_parts
 from ..network.architecture import PIXELS, reach
-from ..network.backend import Tensor, keras, ops, value_and_gradient
+from ..network.backend import Tensor, as_array, keras, ops, value_and_gradient
 from ..network.features import Extractor, Tile, features_within
 from ..network.mask_pyramid import masks_at_layers
 from ..settings import Settings
@@ -59,8 +59,8 @@ class Problem:
     def image(self, x: np.ndarray) -> np.ndarray:
         """The content with free pixels `x` (n,), row by row, RGB one after the other, clipped to [0, 1]."""
         image = self.content.copy()
-        image[self.free] = np.clip(x, 0, 1).reshape(-1, 3)
-        return image
+        image[self.free] = x.reshape(-1, 3)
+        return np.clip(image, 0, 1, out=image)
 
 
 class Objective:
@@ -74,7 +74,7 @@ class Objective:
         cutting: into strips; None: all that changes goes through the network at once.
 
     Attributes:
-        start: float64 (n,), the free pixels at the start, row by row, RGB one after the other.
+        start: (n,), the free pixels at the start, row by row, RGB one after the other, of Keras's float type.
 
     Raises:
         InputError: nothing is free, a mask vanishes at the size of a layer's features, or a patch is larger than a
@@ -97,9 +97,11 @@ class Objective:
         # Of each part where its values are among those of all, and what they are brought back to.
         self._places = [(slice(end - 3 * part.area, end), (*part.shape, 3)) for part, end in zip(parts, ends)]
         self._free = _values_of(problem.free, parts)
+        floats = keras.config.floatx()
         values = np.concatenate([problem.content[part.slices].ravel() for part in parts])
-        self._values = values.astype(keras.config.floatx())
-        self.start = problem.start[problem.free].ravel().astype(np.float64)
+        self._values = values.astype(floats, copy=False)
+        start = problem.start if problem.free.all() else problem.start[problem.free]
+        self.start = start.ravel().astype(floats, copy=False)
         cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
         terms = self._terms(problem, cells, extractor, settings, on_share)
         whole = bands_of(parts, shape, settings.layers)
@@ -153,17 +155,19 @@ class Objective:
         return terms | settings.variation.terms(styles, self._parts, problem.free, normalization)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
-        """Loss, gradient (n,), and the weighted terms that the loss sums, at free pixels `x` (n,); all in float64."""
+        """Loss, gradient (n,), of Keras's float type, and the weighted terms that the loss sums, at free pixels `x`
+        (n,)."""
         self._values[self._free] = x
         tensors, gradient = self._evaluate(self._values)
         terms = {name: float(value) for name, value in tensors.items()}
-        return sum(terms.values()), ops.convert_to_numpy(gradient)[self._free].astype(np.float64), terms
+        return sum(terms.values()), as_array(gradient)[self._free], terms
 
 
 def _values_of(free: np.ndarray, parts: list[Rectangle]) -> np.ndarray | slice:
     """Where the free pixels' values, row by row in the image, are among those of the parts, one after the other."""
-    if len(parts) == 1 and free[parts[0].slices].all():
-        return slice(None)  # as they are; a large image has many
+    if len(parts) == 1:  # in the same order; of a large image numbers would take more memory than the values
+        within = free[parts[0].slices]
+        return slice(None) if within.all() else np.repeat(within, 3)
     in_image, in_parts, before = [], [], 0
     for part in parts:
         row, column = np.nonzero(free[part.slices])

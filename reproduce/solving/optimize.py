@@ -18,7 +18,7 @@ class Outcome(NamedTuple):
     """How an optimisation went.
 
     Attributes:
-        x: float64 (n,), the best point seen.
+        x: (n,), the best point seen, of the start's type.
         iterations, evaluations: of the solver; of the function.
         seconds: spent in all.
         stop_reason: SciPy's message, or what stopped it from outside.
@@ -58,7 +58,7 @@ def minimize(
 
     Args:
         function: x (n,) -> value, gradient (n,), terms.
-        start: float64 (n,).
+        start: (n,). Points that are kept are of its type, whatever the solver computes with.
         bounds: (lowest, highest) value of every variable, or None.
         iterations: of the solver, at most.
         history: gradients that the solver remembers.
@@ -118,7 +118,7 @@ class _Recorder:
     def __init__(self, function: Callable, stop: Stop, before: Outcome, on_evaluation: Callable[[Outcome], None]):
         self.function, self.stop, self.on_evaluation = function, stop, on_evaluation
         self.trace, self.iterations, self.scale = list(before.trace), before.iterations, 1.0
-        self.best = before.x.astype(np.float64)
+        self.best = before.x
         self.lowest = min((entry["loss"] for entry in self.trace), default=np.inf)
         self.began = time.perf_counter() - before.seconds
         self._start: tuple[np.ndarray, float, np.ndarray] | None = None
@@ -134,7 +134,7 @@ class _Recorder:
             self._start = None
         else:
             value, gradient = self._evaluate(x)
-        return value / self.scale, gradient / self.scale
+        return value / self.scale, np.divide(gradient, self.scale, dtype=np.float64)
 
     def _evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         self.stop.check()
@@ -143,7 +143,7 @@ class _Recorder:
             raise _NotFinite
         self.trace.append({"loss": value, "seconds": round(time.perf_counter() - self.began, 3), **terms})
         if value < self.lowest:
-            self.best, self.lowest = x.copy(), value
+            self.best, self.lowest = x.astype(self.best.dtype, copy=x is not self.best), value
         self.on_evaluation(self.outcome(STOPPED_BY_USER, interrupted=True))
         return value, gradient
 

@@ -11,7 +11,7 @@ from ..images.arrays import scaled_shape
 from ..images.geometry import Rectangle
 from ..network.architecture import convolutions_until, products, reach
 from ..settings import Settings
-from .memory import UNLIMITED, Limits, Size, activation_bytes, bands_for, computed_twice, fit
+from .memory import UNLIMITED, Canvas, Limits, Size, activation_bytes, bands_for, computed_again, fit
 from .run import stages
 from .strips import Cutting
 
@@ -88,8 +88,8 @@ def estimate(extent: Extent, settings: Settings, limits: Limits = UNLIMITED) -> 
     """
     planned = stages(settings)
     shape = scaled_shape(extent.worked, planned[-1].scale)
-    canvas_bytes = extent.bytes_per_pixel * extent.canvas[0] * extent.canvas[1]
-    fitting = fit(limits, canvas_bytes, extent.parts(shape), shape, settings)
+    canvas = Canvas(extent.canvas[0] * extent.canvas[1], extent.bytes_per_pixel)
+    fitting = fit(limits, canvas, extent.parts(shape), shape, settings)
     costs = [
         (stage.iterations, _flops(scaled_shape(extent.worked, stage.scale), extent, settings, fitting.cutting))
         for stage in planned
@@ -104,7 +104,7 @@ def _flops(shape: Size, extent: Extent, settings: Settings, cutting: Cutting | N
     if cutting is None or not cutting.cuts(whole):
         return sum(work(shape, part, settings.layers).flops for part in parts)
     flops = [work(band.window.shape, Rectangle(0, 0, *band.window.shape), settings.layers).flops for band in whole]
-    return sum(flops) + computed_twice([band.window for band in whole], settings, cutting)
+    return sum(flops) + computed_again([band.window for band in whole], settings, cutting)
 
 
 def seconds_per_evaluation(flops: float, product_speed: float) -> float:

@@ -19,7 +19,7 @@ from ..network.weights import find_weights
 from ..settings import Settings, change
 from ..stopping import Stop, Stopped
 from .checkpoint import Checkpoint
-from .memory import PAINTING_BYTES, Fit, fit, memory_limits
+from .memory import PAINTING_BYTES, Canvas, Fit, fit, memory_limits
 from .objective import Objective, Problem, Style
 from .optimize import STOPPED_BY_USER, Outcome, minimize
 from .report import Report, commit, peak_memory, reset_peak_memory, versions
@@ -224,7 +224,7 @@ def _fit(task: Task, settings: Settings, memory: float | None) -> Fit:
     if not free.any():  # which the objective refuses
         return Fit(0.0, None, settings.solver.history, 1)
     parts = independent_parts(free, settings.layers, settings.style.halo)
-    return fit(memory_limits(memory), task.bytes_per_pixel * full[0] * full[1], parts, shape, settings)
+    return fit(memory_limits(memory), Canvas(full[0] * full[1], task.bytes_per_pixel), parts, shape, settings)
 
 
 def _notices(fitting: Fit, settings: Settings) -> tuple[str, ...]:
@@ -288,8 +288,6 @@ class _Optimizer:
         Raises:
             Stopped: it was stopped before its first evaluation.
         """
-        if number:
-            gc.collect()  # the stage before: compiled functions refer to themselves, and hold all its targets
         stage, on_progress = self.stages[number], _with_share(self.on_progress, self.stages, number)
 
         def on_share(name: str, share: float) -> None:
@@ -326,6 +324,8 @@ class _Optimizer:
             on_evaluation=keep,
         )
         keep(outcome)
+        del objective
+        gc.collect()  # compiled functions refer to themselves, and hold all its targets
         return outcome
 
 

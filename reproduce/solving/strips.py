@@ -25,13 +25,16 @@ class Cutting(NamedTuple):
     """How an image goes through the network.
 
     Attributes:
-        at_once: pixels of a strip at most, though never less than the fewest rows that bring something.
+        at_once: pixels of a strip at most, though never fewer rows than the deepest layer's grid has.
         until: the pooling after which features are small enough for the rest of the network to take all of them at
             once; None: strips go to the end.
+        keep_every: of so many strips one keeps what those above have left to it; for the others that is computed once
+            more when the gradient comes to them.
     """
 
     at_once: float
     until: str | None = None
+    keep_every: int = 1
 
     def layers(self, layers: Sequence[str]) -> tuple[str, ...]:
         """Of some layers those that strips bring, and what the others are made from."""
@@ -102,7 +105,7 @@ def bands_of(
         if cutting is not None:
             rows, in_strips = int(cutting.at_once // window.shape[1]), cutting.layers(layers)
         cells = {layer: of_layer for layer, of_layer in cells.items() if layer in (*in_strips, PIXELS)}
-        strips = strips_of(window.shape[0], rows, in_strips, halos or {})
+        strips = strips_of(window.shape[0], rows, in_strips)
         bands += [_band(number, window, strip, cells, halos or {}) for strip in strips]
     return bands
 
@@ -191,8 +194,10 @@ class StripEvaluation:
         cutting: Cutting,
     ):
         shape, self._names = content.shape[:2], list(terms)
-        self._bands, self._parts, self._image = bands, parts, content.astype(keras.config.floatx())
+        self._bands, self._parts, self._content = bands, parts, content
+        self._ends = np.cumsum([3 * part.area for part in parts])
         self._until, self._layers = cutting.until, cutting.layers(extractor.layers)
+        self._keep_every = cutting.keep_every
         self._steps = extractor.steps[: len(operations_until(self._layers))]
         self._depths = {layer.name: layer.output.shape[-1] for _, layer in self._steps} | {PIXELS: 3}
         self._terms = {name: term for name, term in terms.items() if term.layer in (*self._layers, PIXELS)}
@@ -201,6 +206,8 @@ class StripEvaluation:
         whole = bands_of(parts, shape, extractor.layers) if self._others else []
         self._rest = [_Rest(band, extractor, len(self._steps), self._others) for band in whole]
         cells = [cells_of(part, shape, extractor.layers) for part in parts]
+        put_out = zip(*(band.strip.put_out for band in bands))
+        self._empty = {operation.name for (operation, _), rows in zip(self._steps, put_out) if not all(rows)}
         self._given = [
             (
                 np.int32(band.strip.last),
@@ -210,50 +217,73 @@ class StripEvaluation:
             for band in self._bands
         ]
         self._like = [self._state_before(band) for band in self._bands]
-        self._summarize = compiled_for(self._summaries, *map(self._arguments, range(len(self._bands)), self._like))
+        self._summarize = compiled_for(self._summaries, *map(self._example, range(len(self._bands))))
         self._finish: Callable | None = None  # compiled when it is known what summaries are like
         self._pull: Callable | None = None
 
     def __call__(self, values: np.ndarray) -> tuple[dict[str, Tensor], np.ndarray]:
         """The terms, and the gradient of their sum, for the values of the parts' pixels, one part after the other."""
-        gradient, stops = np.zeros_like(values), np.cumsum([3 * part.area for part in self._parts])
-        gradients = []
-        for part, stop in zip(self._parts, stops):
-            place = slice(stop - 3 * part.area, stop)
-            self._image[part.slices] = values[place].reshape(*part.shape, 3)
-            gradients.append(gradient[place].reshape(*part.shape, 3))
+        gradient = np.empty_like(values)
 
         def put(band: Band, of_pixels: Tensor) -> None:
-            part, pixels = self._parts[band.part], band.pixels
-            inside = _rows_of(part, pixels.top, pixels.bottom)
-            within = inside.shift(-pixels.top, -pixels.left).slices
-            gradients[band.part][inside.shift(-part.top, -part.left).slices] = as_array(of_pixels)[within]
+            in_part, in_strip = self._places(band)
+            self._of_part(gradient, band.part)[in_part] = as_array(of_pixels)[in_strip]
 
         *others, last = range(len(self._bands))
-        summaries, before, ends = [], [], {}
+        summaries, kept, ends = [], {}, {}
         state = self._like[0]
         for number in others:
-            before.append(state)
-            summary, state = self._summarize(*self._arguments(number, state))
+            if number % self._keep_every == 0:
+                kept[number] = state
+            summary, left = self._summarize(*self._arguments(number, state, values))
             summaries.append(summary)
             if self._bands[number].strip.last:  # of its part: nothing depends on what it leaves
-                ends[number] = keras.tree.map_structure(ops.zeros_like, state)
-                state = self._like[number + 1]
+                ends[number] = keras.tree.map_structure(ops.zeros_like, left)
+            state = self._left_below(number, left)
         if self._finish is None or self._pull is None:
-            self._finish = compiled_for(self._last, (self._arguments(last, self._like[last]), tuple(summaries)))
+            self._finish = compiled_for(self._last, (self._example(last), tuple(summaries)))
             left = (ends.get(number, self._like[number + 1]) for number in others)
-            self._pull = compiled_for(self._pulled, *zip(map(self._arguments, others, self._like), summaries, left))
-        terms, (of_pixels, slope_of_state, slopes) = self._finish(self._arguments(last, state), tuple(summaries))
+            self._pull = compiled_for(self._pulled, *zip(map(self._example, others), summaries, left))
+        arguments = self._arguments(last, state, values)
+        terms, (of_pixels, slope_of_state, slopes) = self._finish(arguments, tuple(summaries))
         put(self._bands[last], of_pixels)
         for number in reversed(others):
-            arguments = self._arguments(number, before.pop())
+            for above in range(max(kept), number):  # what is not kept of the strips from there on
+                kept[above + 1] = self._left_below(
+                    above, self._summarize(*self._arguments(above, kept[above], values))[1]
+                )
+            arguments = self._arguments(number, kept.pop(number), values)
             of_pixels, slope_of_state = self._pull(arguments, slopes[number], ends.get(number, slope_of_state))
             put(self._bands[number], of_pixels)
         return terms, gradient
 
-    def _arguments(self, number: int, state: State) -> tuple:
-        """A strip's pixels as they are now, what those above have left, and what else its summaries are made from."""
-        return (self._image[self._bands[number].pixels.slices], state, *self._given[number])
+    def _left_below(self, number: int, left: State) -> State:
+        """What the strip after one of them is given, where that leaves so much: a new part begins with nothing."""
+        return self._like[number + 1] if self._bands[number].strip.last else left
+
+    def _of_part(self, values: np.ndarray, number: int) -> np.ndarray:
+        """Of values of all parts those of one, as pixels (h, w, 3)."""
+        part, end = self._parts[number], self._ends[number]
+        return values[end - 3 * part.area : end].reshape(*part.shape, 3)
+
+    def _places(self, band: Band) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where the part's pixels in a strip are, among the part's and among the strip's."""
+        part, pixels = self._parts[band.part], band.pixels
+        inside = _rows_of(part, pixels.top, pixels.bottom)
+        return inside.shift(-part.top, -part.left).slices, inside.shift(-pixels.top, -pixels.left).slices
+
+    def _arguments(self, number: int, state: State, values: np.ndarray) -> tuple:
+        """A strip's pixels with the parts' values, what those above have left, and what else its summaries are made
+        from."""
+        band = self._bands[number]
+        pixels, (in_part, in_strip) = self._content[band.pixels.slices].astype(values.dtype), self._places(band)
+        pixels[in_strip] = self._of_part(values, band.part)[in_part]
+        return (pixels, state, *self._given[number])
+
+    def _example(self, number: int) -> tuple:
+        """Arrays like a strip's `_arguments`."""
+        pixels = np.zeros((*self._bands[number].pixels.shape, 3), keras.config.floatx())
+        return (pixels, self._like[number], *self._given[number])
 
     def _state_before(self, band: Band) -> State:
         """Zeros like what is left to a strip by those above; to the first that is what lies around the image."""
@@ -277,7 +307,8 @@ class StripEvaluation:
         self, pixels: Tensor, state: State, last: Tensor, crops: Tensor, constants: Sequence[Sequence[Tensor]]
     ) -> tuple[tuple, State]:
         """Each term's summary of a strip, and what it brings for the rest of the network; what is left to the next."""
-        features, carried = through(self._steps, self._layers, to_network_input(pixels)[None], state.carried, last)
+        image = to_network_input(pixels)[None]
+        features, carried = through(self._steps, self._layers, image, state.carried, last, self._empty)
         features[PIXELS] = pixels
         seen, shared = {}, []
         for (layer, halo), above, crop in zip(self._halos.items(), state.shared, ops.unstack(crops)):
