@@ -211,6 +211,18 @@ def test_active_features_for_any_parity(extractor, random, shape):
         assert_close(active[layer], whole[layer][rectangles[layer].slices])
 
 
+@pytest.mark.parametrize("name", RECTANGLES)
+def test_features_around_what_changes_are_the_images(extractor, random, name):
+    """Those that are wanted, beyond the image zero; where all changes there are none."""
+    image, pixels = random.random((75, 91, 3), np.float32), RECTANGLES[name]
+    wanted = {"block3_conv1": Rectangle(-1, 3, 12, 30), "block5_conv1": Rectangle(-1, -1, 5, 6)}
+    network, whole = ActiveNetwork(extractor, image, pixels, wanted), extractor(image)
+    assert set(network.features) == (set() if name == "whole" else set(wanted))
+    for layer, features in network.features.items():
+        assert_close(features, crop(whole[layer], wanted[layer]))
+        assert features.shape[:2] == wanted[layer].shape and not features[0].any() and features[1:].any()
+
+
 @pytest.mark.parametrize("name", ["inside", "top", "bottom right", "one pixel"])
 def test_nothing_changes_outside_the_active_rectangles(extractor, random, name):
     image, pixels = random.random((75, 91, 3), np.float32), RECTANGLES[name]

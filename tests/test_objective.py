@@ -595,9 +595,9 @@ def test_the_network_runs_on_no_more_than_a_window(monkeypatch):
     problem, extractor, settings = case("window gram")
     shapes = []
 
-    def spy(extractor, image, pixels):
+    def spy(extractor, image, *others):
         shapes.append(image.shape)
-        return active_network(extractor, image, pixels)
+        return active_network(extractor, image, *others)
 
     active_network = objective.ActiveNetwork
     monkeypatch.setattr(objective, "ActiveNetwork", spy)

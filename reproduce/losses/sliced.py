@@ -1,5 +1,6 @@
 """Sliced Wasserstein distances (Heitz et al. 2021) to a painting's features at one correspondence (DPH's 2nd pass)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,8 @@ import numpy as np
 from ..images.arrays import resize, to_lab
 from ..matching.correspondence import Pairs, carry, gather, target_places
 from ..matching.patches import Matches
-from ..network.architecture import feature_shape, stride
-from ..network.backend import Tensor, as_tensor, ops
+from ..network.architecture import channels, feature_shape, stride
+from ..network.backend import Tensor, as_tensor, ops, row_by_row
 from ..options import NOT_NEGATIVE, option
 from .matched import Matching
 from .normalization import normalized, sum_of
@@ -16,7 +17,7 @@ from .terms import Sources, Term, at
 
 SORTED_NUMBERS = 1 << 20  # projections of one layer that an evaluation sorts, about 50 ms
 FEWEST = 32  # directions, however many features there are
-COPIES = 24  # of projections that are held, fitted to an object of 0.33 megapixels with `refined`
+COPIES = 7  # of projections that are held, fitted to objects of 0.7 megapixels with `refined`
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,13 @@ class Sliced(Matching):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Projections, those of the target, sorted ones, their differences, in float64 too, and the slopes."""
+        """Projections, those of strips and of all, those of the target, and slopes."""
         return super().bytes_per_pixel + sum(4 * COPIES * FEWEST / stride(layer) ** 2 for layer in self.style_layers)
+
+    @property
+    def bytes_per_pixel_at_once(self) -> float:
+        """The features that are projected, their slopes, and those back at their places."""
+        return sum(4 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.style_layers)
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         return self.distances(self.matches(sources, (self.deepest,))[self.deepest], sources)
@@ -111,8 +117,27 @@ def sliced_wasserstein_distance(along: Tensor, target: Tensor) -> Tensor:
         along: (K, n), a set's `projections`: their order does not count.
         target: (K, n), another set's, sorted.
     """
-    distance = sum_of(ops.square(ops.sort(along, axis=-1) - target))
-    return normalized(distance, lambda: sum_of(ops.square(target)), None)
+    return normalized(_of_sorted(along, target), lambda: sum_of(ops.square(target)), None)
+
+
+def _of_sorted(along: Tensor, target: Tensor) -> Tensor:
+    """The squared distance of numbers (K, n), sorted, to sorted ones; its slope is known with it.
+
+    One direction after the other: what sorting takes, and what the backend would keep of it for the gradient, is
+    several times as much as there are numbers.
+    """
+
+    def of_direction(numbers: Tensor, sorted_target: Tensor) -> tuple[Tensor, Tensor]:
+        order = ops.argsort(numbers)
+        difference = ops.take(numbers, order) - sorted_target
+        return sum_of(ops.square(difference)), ops.scatter(order[:, None], 2 * difference, ops.shape(numbers))
+
+    @ops.custom_gradient
+    def distance(along: Tensor) -> tuple[Tensor, Callable]:
+        distances, slopes = row_by_row(of_direction, (along, target), ("float64", along.dtype))
+        return ops.sum(distances), lambda upstream: ops.cast(upstream, slopes.dtype) * slopes
+
+    return distance(along)
 
 
 def projections(features: Tensor, directions: Tensor) -> Tensor:

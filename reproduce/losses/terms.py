@@ -160,6 +160,11 @@ class StyleLoss(Options, ABC):
         """Held for each pixel that is optimised, beside the features: targets, and what all of them are sorted in."""
         return 0.0
 
+    @property
+    def bytes_per_pixel_at_once(self) -> float:
+        """Held for each pixel that goes through the network at once, beside the features: what is taken out of them."""
+        return 0.0
+
     @abstractmethod
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         """Layer -> its term, without weight."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from itertools import combinations
 from typing import NamedTuple
@@ -105,10 +106,18 @@ class ActiveNetwork:
         extractor: the network.
         image: (H, W, 3), RGB in [0, 1]: the image whose pixels outside `pixels` stay as they are.
         pixels: the rectangle that changes.
+        wanted: layer -> a rectangle of the image's features that is asked for.
+
+    Attributes:
+        rectangles: layer -> what changes.
+        features: layer -> those (h, w, C) that are wanted, zero beyond the image; none where all of the image changes:
+            nothing is computed beforehand then.
     """
 
-    def __init__(self, extractor: Extractor, image: np.ndarray, pixels: Rectangle):
-        self.steps = []
+    def __init__(
+        self, extractor: Extractor, image: np.ndarray, pixels: Rectangle, wanted: Mapping[str, Rectangle] | None = None
+    ):
+        self.steps, self.features = [], {}
         self.rectangles = {layer: reach(pixels, image.shape[:2], layer) for layer in extractor.layers}
         features, active = ops.convert_to_numpy(to_network_input(image)[None]), pixels
         whole = pixels == Rectangle(0, 0, *image.shape[:2])
@@ -124,6 +133,8 @@ class ActiveNetwork:
             self.steps.append((operation, layer, frame))
             if not whole:
                 features = ops.convert_to_numpy(layer(features))
+                if wanted and operation.name in wanted:
+                    self.features[operation.name] = crop(features[0], wanted[operation.name])
 
     def __call__(self, patch: Tensor) -> dict[str, Tensor]:
         """Features (h, w, C) of each layer within `rectangles[layer]`, for the changing pixels (H', W', 3)."""

@@ -35,6 +35,7 @@ __all__ = [
     "ops",
     "pull_back",
     "reset_peak_gpu_memory",
+    "row_by_row",
     "seconds_in",
     "value_and_gradient",
     "versions",
@@ -193,6 +194,21 @@ def pull_back(function: Callable[[Any], Any], x: Any, slopes: Any) -> Any:
         values = function(x)
     flat = map(tf.nest.flatten, (values, slopes))
     return tape.gradient(next(flat), x, next(flat), unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def row_by_row(function: Callable, arrays: tuple[Tensor, ...], kinds: tuple[str, ...]) -> tuple[Tensor, ...]:
+    """What a function gives for the first row of each array, for the second and so on, as arrays of such rows.
+
+    Args:
+        function: of a row of each array -> tensors.
+        arrays: (n, ...).
+        kinds: types of what the function gives.
+
+    Notes:
+        Memory for as many rows is taken at once as there are cores, ten at most.
+    """
+    at_once = min(10, os.cpu_count() or 1)
+    return tf.map_fn(lambda rows: function(*rows), arrays, fn_output_signature=kinds, parallel_iterations=at_once)
 
 
 def matrix_product_speed(size: int = 2048) -> float:

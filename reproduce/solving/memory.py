@@ -27,8 +27,9 @@ Size = tuple[int, int]  # (height, width)
 # Fitted to measured peaks of the process, on Linux with TensorFlow 2.21 (the benchmark's table of memory).
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 GPU_BYTES = 0.5e9  # of a GPU, a guess: the weights, and what its libraries must have to work in
-BYTES_PER_ACTIVATION_BYTE = 1.8  # an evaluation: what is kept for the gradient, and the gradients
-STRIP_BYTES_PER_ACTIVATION_BYTE = 2.4  # that of a strip, with what it is put together from
+BYTES_PER_ACTIVATION_BYTE = 1.5  # an evaluation: what is kept for the gradient, and the gradients
+STRIP_BYTES_PER_ACTIVATION_BYTE = 3.0  # that of a strip, with what it is put together from
+BFLOAT16_SHARE = 0.65  # of that with bfloat16: what losses look at is of single precision
 FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
 STRIP_FORWARD_BYTES_PER_PIXEL = 2100  # and strip by strip
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
@@ -100,8 +101,9 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
         TooLarge: it cannot be done; with the size that could.
     """
     history, pixels = settings.solver.history, sum(part.area for part in parts)
-    features = BYTES_PER_ACTIVATION_BYTE * sum(activation_bytes(part, shape, settings.layers) for part in parts)
-    at_once = Way(None, len(parts), features, 0.0)
+    features = sum(activation_bytes(part, shape, settings.layers) for part in parts)
+    features *= BYTES_PER_ACTIVATION_BYTE * _precision_share(settings)
+    at_once = Way(None, len(parts), features + settings.style.bytes_per_pixel_at_once * pixels, 0.0)
 
     def most(way: Way, remembered: int) -> float:
         return most_bytes(canvas, pixels, shape, settings, remembered, way.features_bytes)
@@ -138,12 +140,13 @@ def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[W
     windows = [band.window for band in bands_for(parts, shape, settings, None)]
     largest = max(windows, key=lambda window: window.area)
     poolings = [operation.name for operation in operations_until(layers) if operation.kind == "pooling"]
-    ways = []
+    ways, of_precision = [], _precision_share(settings)
     for until in (*poolings, None):
         known = 0
         in_strips = Cutting(0, until).layers(layers)
         rest = set(convolutions_until(layers)) - set(convolutions_until(in_strips))
         at_the_end = BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * sum(window.area for window in windows)
+        at_the_end *= of_precision
         for count in range(1, 1 - (-largest.shape[0] // FEWEST_ROWS)):
             at_once = largest.area / count
             cuts = [
@@ -156,9 +159,10 @@ def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[W
                 pixels = max(width * (strip.bottom - strip.top) for width, strips in cuts for strip in strips)
                 carried = sum(len(strips) * _carried_bytes(width, in_strips) for width, strips in cuts) / number
                 for keep_every in sorted({1, round(math.sqrt(number))}):
-                    held = at_the_end + kept_at_once(number, keep_every) * carried + _strip_bytes(pixels, in_strips)
+                    kept = of_precision * kept_at_once(number, keep_every) * carried
+                    held = kept + _strip_bytes(pixels, in_strips, settings)
                     cutting = Cutting(at_once, until, keep_every)
-                    ways.append(Way(cutting, number, held, computed_again(windows, settings, cutting)))
+                    ways.append(Way(cutting, number, at_the_end + held, computed_again(windows, settings, cutting)))
     return sorted(ways, key=lambda way: way.computed_again)
 
 
@@ -175,14 +179,20 @@ def computed_again(windows: Sequence[Rectangle], settings: Settings, cutting: Cu
     return times * pixels * sum(2 * products(layer) / stride(layer) ** 2 for layer in in_strips)
 
 
+def _precision_share(settings: Settings) -> float:
+    """What features take, as a share of what they do in float32."""
+    return BFLOAT16_SHARE if settings.network.precision == "bfloat16" else 1.0
+
+
 def _cell_bytes(layers: Iterable[str]) -> float:
     """Of features of some layers, for a pixel."""
     return sum(4 * channels(layer) / stride(layer) ** 2 for layer in layers)
 
 
-def _strip_bytes(pixels: float, layers: tuple[str, ...]) -> float:
+def _strip_bytes(pixels: float, layers: tuple[str, ...], settings: Settings) -> float:
     """Of a strip's features, while its gradient is computed."""
-    return STRIP_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(convolutions_until(layers)) * pixels
+    features = STRIP_BYTES_PER_ACTIVATION_BYTE * _precision_share(settings) * _cell_bytes(convolutions_until(layers))
+    return (features + settings.style.bytes_per_pixel_at_once) * pixels
 
 
 def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
@@ -204,8 +214,8 @@ def _refusal(limit: float, canvas: Canvas, pixels: float, shape: Size, settings:
 
     def least(share: float) -> float:
         height, width = (share * side for side in shape)
-        carried = 2 * math.sqrt(height / FEWEST_ROWS + 1) * _carried_bytes(width, layers)
-        strips = _strip_bytes(FEWEST_ROWS * width, layers) + carried
+        kept = 2 * math.sqrt(height / FEWEST_ROWS + 1) * _carried_bytes(width, layers) * _precision_share(settings)
+        strips = _strip_bytes(FEWEST_ROWS * width, layers, settings) + kept
         return most_bytes(canvas, share**2 * pixels, (int(height), int(width)), settings, 1, strips)
 
     share = next((step / 1000 for step in range(999, 0, -1) if least(step / 1000) <= limit), 0.0)
@@ -253,7 +263,7 @@ def forward_bytes(shape: Size, settings: Settings) -> float:
     if pixels > PIXELS_AT_ONCE:
         fewest = fewest_rows(settings.layers, _halos(settings)) * shape[1]
         pixels, of_pixel = min(pixels, max(PIXELS_AT_ONCE, fewest)), STRIP_FORWARD_BYTES_PER_PIXEL
-    return (of_pixel + COPIES_OF_FEATURES * _cell_bytes(settings.layers)) * pixels
+    return (_precision_share(settings) * of_pixel + COPIES_OF_FEATURES * _cell_bytes(settings.layers)) * pixels
 
 
 def memory_limits(gigabytes: float | None) -> Limits:

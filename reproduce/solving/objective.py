@@ -12,9 +12,9 @@ from ..losses.normalization import normalization_of
 from ..losses.terms import Sources, Term, values_of, weighted
 from ..matching.correspondence import OnShare
 from ..network.active import ActiveNetwork, Frame, independent_parts
-from ..network.architecture import PIXELS, reach
+from ..network.architecture import PIXELS, reach, stride
 from ..network.backend import Tensor, as_array, keras, ops, value_and_gradient
-from ..network.features import Extractor, Tile, features_within
+from ..network.features import Extractor, Tile, features_within, window_around
 from ..network.mask_pyramid import masks_at_layers
 from ..settings import Settings
 from .strips import Band, Cutting, StripEvaluation, Summaries, bands_of, halos_of
@@ -103,21 +103,28 @@ class Objective:
         start = problem.start if problem.free.all() else problem.start[problem.free]
         self.start = start.ravel().astype(floats, copy=False)
         cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
-        terms = self._terms(problem, cells, extractor, settings, on_share)
+        kept, halo = set(settings.content.used), settings.style.halo
+        if problem.query is None:
+            kept |= set(settings.style.queried)
         whole = bands_of(parts, shape, settings.layers)
-        bands: list[Band] = []
         if cutting is not None and cutting.cuts(whole):
+            content = [_features(extractor, problem.content, of_part, kept, halo) for of_part in cells]
+            terms = self._terms(problem, cells, content, extractor, settings, on_share)
             bands = bands_of(parts, shape, settings.layers, halos_of(terms.values()), cutting)
-        if cutting is not None and len(bands) > 1:
             self._evaluate: Callable = StripEvaluation(terms, bands, parts, problem.content, extractor, cutting)
         else:
-            self._evaluate = self._at_once(terms, whole, problem.content, extractor)
+            around = [
+                _surroundings(extractor, problem.content, part, of_part, kept, halo)
+                for part, of_part in zip(parts, cells)
+            ]
+            content = [features for _, features in around]
+            terms = self._terms(problem, cells, content, extractor, settings, on_share)
+            networks = [network for network, _ in around]
+            looks = [_Look(*of_part, problem.content, terms) for of_part in zip(parts, whole, networks)]
+            self._evaluate = self._at_once(terms, looks)
 
-    def _at_once(
-        self, terms: dict[str, Term], bands: list[Band], content: np.ndarray, extractor: Extractor
-    ) -> Callable:
+    def _at_once(self, terms: dict[str, Term], looks: list["_Look"]) -> Callable:
         """The evaluation in which all that changes goes through the network at once, what does not is kept."""
-        looks = [_Look(part, band, content, extractor, terms) for part, band in zip(self._parts, bands)]
 
         def evaluate(values: Tensor) -> dict[str, Tensor]:
             patches = (ops.reshape(values[at], shape) for at, shape in self._places)
@@ -129,18 +136,16 @@ class Objective:
         self,
         problem: Problem,
         cells: list[dict[str, Rectangle]],
+        content: list[Tile],
         extractor: Extractor,
         settings: Settings,
         on_share: OnShare,
     ) -> dict[str, Term]:
-        """Every summand of the loss, by the name that reports call it."""
-        shape, halo = problem.content.shape[:2], settings.style.halo
+        """Every summand of the loss, by the name that reports call it, from the content's features of each part."""
+        shape, queries = problem.content.shape[:2], content
         normalization = normalization_of(settings.weighing.normalization, shape)
-        kept, queried = set(settings.content.used), set(settings.style.queried)
-        if problem.query is None:
-            kept |= queried
-        content = queries = [_features(extractor, problem.content, of_part, kept, halo) for of_part in cells]
         if problem.query is not None:
+            queried, halo = set(settings.style.queried), settings.style.halo
             queries = [_features(extractor, problem.query, of_part, queried, halo) for of_part in cells]
         masks = _masks_within(problem.mask, cells, settings)
         of_content = settings.content.terms(content, masks, shape, normalization)
@@ -184,14 +189,15 @@ class _Look:
     Args:
         part: its rectangle.
         band: the whole of it.
+        network: the network around it.
         content: (H, W, 3), the image around it.
-        extractor: the network.
         terms: the summands of the loss.
     """
 
-    def __init__(self, part: Rectangle, band: Band, content: np.ndarray, extractor: Extractor, terms: dict[str, Term]):
-        window = band.window
-        self.network = ActiveNetwork(extractor, content[window.slices], part.shift(-window.top, -window.left))
+    def __init__(
+        self, part: Rectangle, band: Band, network: ActiveNetwork, content: np.ndarray, terms: dict[str, Term]
+    ):
+        self.network = network
         self.pixels = Frame.of(content[None].astype(keras.config.floatx()), part, band.own[PIXELS])
         self.summaries = Summaries(terms.values(), band)
 
@@ -206,6 +212,27 @@ def _features(
     """The features of some layers, within the cells that a part's free pixels reach."""
     wanted = {layer: within for layer, within in cells.items() if layer in layers}
     return features_within(extractor, image, wanted, halo)._replace(cells=cells)
+
+
+def _surroundings(
+    extractor: Extractor,
+    image: np.ndarray,
+    part: Rectangle,
+    cells: dict[str, Rectangle],
+    layers: set[str],
+    halo: int,
+) -> tuple[ActiveNetwork, Tile]:
+    """The network around a part, and `_features` of that part: both from one pass, unless the part is all there is."""
+    wanted = {layer: within.grow(halo) for layer, within in cells.items() if layer in layers}
+    window = window_around(cells | wanted, image.shape[:2])
+    in_window = {
+        layer: rectangle.shift(*(-side for side in window.shrink_to_whole(stride(layer))[:2]))
+        for layer, rectangle in wanted.items()
+    }
+    network = ActiveNetwork(extractor, image[window.slices], part.shift(-window.top, -window.left), in_window)
+    if wanted and not network.features:
+        return network, _features(extractor, image, cells, layers, halo)
+    return network, Tile(network.features, cells, halo)
 
 
 def _masks_within(

@@ -177,7 +177,7 @@ class StripEvaluation:
 
     Args:
         terms: the summands of the loss.
-        bands: the strips of all parts, each from the top down; at least two.
+        bands: the strips of all parts, each from the top down.
         parts: rectangles of pixels that hold the free ones.
         content: (H, W, 3), the image around them.
         extractor: the network.
@@ -219,7 +219,7 @@ class StripEvaluation:
         self._like = [self._state_before(band) for band in self._bands]
         self._summarize = compiled_for(self._summaries, *map(self._example, range(len(self._bands))))
         self._finish: Callable | None = None  # compiled when it is known what summaries are like
-        self._pull: Callable | None = None
+        self._pull: Callable
 
     def __call__(self, values: np.ndarray) -> tuple[dict[str, Tensor], np.ndarray]:
         """The terms, and the gradient of their sum, for the values of the parts' pixels, one part after the other."""
@@ -240,10 +240,11 @@ class StripEvaluation:
             if self._bands[number].strip.last:  # of its part: nothing depends on what it leaves
                 ends[number] = keras.tree.map_structure(ops.zeros_like, left)
             state = self._left_below(number, left)
-        if self._finish is None or self._pull is None:
+        if self._finish is None:
             self._finish = compiled_for(self._last, (self._example(last), tuple(summaries)))
-            left = (ends.get(number, self._like[number + 1]) for number in others)
-            self._pull = compiled_for(self._pulled, *zip(map(self._example, others), summaries, left))
+            if others:
+                left = (ends.get(number, self._like[number + 1]) for number in others)
+                self._pull = compiled_for(self._pulled, *zip(map(self._example, others), summaries, left))
         arguments = self._arguments(last, state, values)
         terms, (of_pixels, slope_of_state, slopes) = self._finish(arguments, tuple(summaries))
         put(self._bands[last], of_pixels)
