@@ -5,10 +5,13 @@ Keras and TensorFlow are loaded when they are first used: that takes seconds, wh
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,7 +64,9 @@ class _Later:
 
 
 def _start(name: str) -> Any:
-    keras_itself, tensorflow = importlib.import_module("keras"), importlib.import_module("tensorflow")
+    # Keras would load matplotlib, for its galleries, and the garbage collector look on: a quarter of a second each.
+    with _absent("matplotlib"), _for_good():
+        keras_itself, tensorflow = importlib.import_module("keras"), importlib.import_module("tensorflow")
     if keras_itself.backend.backend() != "tensorflow":
         raise InputError(
             "Expected Keras to run on TensorFlow (KERAS_BACKEND=tensorflow). "
@@ -71,6 +76,32 @@ def _start(name: str) -> Any:
     # Each problem compiles its own function: no mistake, as TensorFlow's warning would have it.
     tensorflow.get_logger().setLevel("ERROR")
     return importlib.import_module(name)
+
+
+@contextmanager
+def _for_good() -> Iterator[None]:
+    """What comes into being here stays: the garbage collector does not look through it, now or later."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
+
+
+@contextmanager
+def _absent(module: str) -> Iterator[None]:
+    """As if a module were not installed, unless it is loaded already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # as the import system has it
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 if TYPE_CHECKING:
