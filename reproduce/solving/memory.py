@@ -31,7 +31,7 @@ BYTES_PER_ACTIVATION_BYTE = 1.5  # an evaluation: what is kept for the gradient,
 STRIP_BYTES_PER_ACTIVATION_BYTE = 3.0  # that of a strip, with what it is put together from
 BFLOAT16_SHARE = 0.65  # of that with bfloat16: what losses look at is of single precision
 FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
-STRIP_FORWARD_BYTES_PER_PIXEL = 2100  # and strip by strip
+STRIP_FORWARD_BYTES_PER_PIXEL = 2700  # and strip by strip
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 # For each pixel of the canvas, of the full-size images and masks, while they are worked on.
 PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 30, 56, 30
