@@ -25,7 +25,8 @@ from .weights import Weights, load_weights
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
 PRECISIONS = ("float32", "bfloat16")
-PIXELS_AT_ONCE = 400_000  # of a painting: more go through the network strip by strip
+PIXELS_AT_ONCE = 400_000  # of a painting: one of more goes through the network in strips
+STRIP_PIXELS = 200_000  # of about so many
 TILE_WIDTH = 2048  # pixels of a strip whose features are looked at together
 
 
@@ -91,7 +92,7 @@ class Extractor:
     def strips(self, shape: tuple[int, int], halo: int = 0) -> list[Strip]:
         """How an image of (height, width) `shape` goes through the network, of whose features so many more cells are
         needed around every strip's."""
-        rows = shape[0] if shape[0] * shape[1] <= PIXELS_AT_ONCE else PIXELS_AT_ONCE // shape[1]
+        rows = shape[0] if shape[0] * shape[1] <= PIXELS_AT_ONCE else STRIP_PIXELS // shape[1]
         return strips_of(shape[0], rows, self.layers, fewest_rows(self.layers, dict.fromkeys(self.layers, halo)))
 
     def strip_by_strip(self, image: np.ndarray, halo: int = 0) -> Iterator[tuple[Strip, dict[str, np.ndarray]]]:

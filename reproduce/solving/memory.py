@@ -16,7 +16,7 @@ from ..images.arrays import size_text
 from ..images.geometry import Rectangle
 from ..network.architecture import channels, convolutions_until, operations_until, products, reach, stride
 from ..network.backend import gpu_memory_limit
-from ..network.features import PIXELS_AT_ONCE
+from ..network.features import PIXELS_AT_ONCE, STRIP_PIXELS
 from ..network.strips import fewest_rows, strips_of
 from ..settings import Settings
 from .lbfgs import solver_bytes
@@ -29,6 +29,8 @@ PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 GPU_BYTES = 0.5e9  # of a GPU, a guess: the weights, and what its libraries must have to work in
 BYTES_PER_ACTIVATION_BYTE = 1.5  # an evaluation: what is kept for the gradient, and the gradients
 STRIP_BYTES_PER_ACTIVATION_BYTE = 3.0  # that of a strip, with what it is put together from
+REST_BYTES_PER_ACTIVATION_BYTE = 2.2  # and of the rest of the network, where strips end at a pooling
+COPIES_OF_CARRIED = 1.5  # what strips leave to the next, and its slopes
 BFLOAT16_SHARE = 0.65  # of that with bfloat16: what losses look at is of single precision
 FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
 STRIP_FORWARD_BYTES_PER_PIXEL = 2700  # and strip by strip
@@ -42,6 +44,9 @@ DETAIL_BYTES = 0.25e9  # of that, the painting's patches that detail is borrowed
 WORKING_BYTES = 12 * 4 + 6
 
 FEWEST_ROWS = 32  # of a strip: each takes some time of its own
+WORTH_OF_A_GRADIENT = (
+    0.025  # more iterations for each that L-BFGS does not remember: 9 % with 5 in place of 10, 20 % with 3
+)
 RESERVE = 0.1  # of the free memory: is left to others
 
 
@@ -117,10 +122,16 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
     on_gpu = GPU_BYTES + min((way.features_bytes for way in ways), default=features)
     if on_gpu > limits.gpu:
         raise TooLarge(f"Expected at least {on_gpu / 1e9:.1f} GB of GPU memory. Received: {limits.gpu / 1e9:.1f} GB")
-    for remembered in range(history, 0, -1):
-        for way in ways:
-            if fits(way, remembered):
-                return Fit(most(way, remembered), way.cutting, remembered, way.strips)
+    once = pixels * _operations(settings.layers)
+
+    def cost(found: tuple[int, Way]) -> float:
+        remembered, way = found
+        return (once + way.computed_again) * (1 + WORTH_OF_A_GRADIENT * (history - remembered))
+
+    fitting = [(remembered, way) for remembered in range(history, 0, -1) for way in ways if fits(way, remembered)]
+    if fitting:
+        remembered, way = min(fitting, key=cost)
+        return Fit(most(way, remembered), way.cutting, remembered, way.strips)
     raise TooLarge(_refusal(limits.process, canvas, pixels, shape, settings))
 
 
@@ -145,7 +156,7 @@ def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[W
         known = 0
         in_strips = Cutting(0, until).layers(layers)
         rest = set(convolutions_until(layers)) - set(convolutions_until(in_strips))
-        at_the_end = BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * sum(window.area for window in windows)
+        at_the_end = REST_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * sum(window.area for window in windows)
         at_the_end *= of_precision
         for count in range(1, 1 - (-largest.shape[0] // FEWEST_ROWS)):
             at_once = largest.area / count
@@ -175,8 +186,13 @@ def computed_again(windows: Sequence[Rectangle], settings: Settings, cutting: Cu
     """Operations that an evaluation in strips takes beside those of one at once: all strips but the last go through
     the network twice, and those that keep nothing once more."""
     pixels = max(0.0, sum(window.area for window in windows) - cutting.at_once)
-    in_strips, times = convolutions_until(cutting.layers(settings.layers)), 2 - 1 / cutting.keep_every
-    return times * pixels * sum(2 * products(layer) / stride(layer) ** 2 for layer in in_strips)
+    passes = 2 - 1 / cutting.keep_every
+    return passes * pixels * _operations(cutting.layers(settings.layers)) / 2
+
+
+def _operations(layers: Iterable[str]) -> float:
+    """Of an evaluation, for a pixel: a multiplication and an addition, there and back."""
+    return sum(2 * 2 * products(layer) / stride(layer) ** 2 for layer in convolutions_until(tuple(layers)))
 
 
 def _precision_share(settings: Settings) -> float:
@@ -197,7 +213,8 @@ def _strip_bytes(pixels: float, layers: tuple[str, ...], settings: Settings) -> 
 
 def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
     """Of what is kept for each strip of what those above left to it: rows of what every convolution is given."""
-    return sum(2 * 4 * channels(layer) / stride(layer) for layer in convolutions_until(layers)) * width
+    rows = 2 * COPIES_OF_CARRIED
+    return rows * sum(4 * channels(layer) / stride(layer) for layer in convolutions_until(layers)) * width
 
 
 def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, history: int, features: float) -> float:
@@ -262,7 +279,7 @@ def forward_bytes(shape: Size, settings: Settings) -> float:
     pixels, of_pixel = shape[0] * shape[1], FORWARD_BYTES_PER_PIXEL
     if pixels > PIXELS_AT_ONCE:
         fewest = fewest_rows(settings.layers, _halos(settings)) * shape[1]
-        pixels, of_pixel = min(pixels, max(PIXELS_AT_ONCE, fewest)), STRIP_FORWARD_BYTES_PER_PIXEL
+        pixels, of_pixel = min(pixels, max(STRIP_PIXELS, fewest)), STRIP_FORWARD_BYTES_PER_PIXEL
     return (_precision_share(settings) * of_pixel + COPIES_OF_FEATURES * _cell_bytes(settings.layers)) * pixels
 
 
