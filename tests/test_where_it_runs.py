@@ -268,3 +268,18 @@ def test_a_terminal_that_is_closed_keeps_the_best_so_far(folder):
         process.wait()
     report = assert_result(folder)
     assert report["interrupted"] and report["iterations"] >= 3
+
+
+def test_keras_loads_no_matplotlib_and_others_still_can():
+    """It would take a quarter of a second of every command; the garbage collector goes on afterwards."""
+    code = """
+import gc, sys
+from reproduce.network.backend import ops
+ops.zeros(1)
+assert gc.isenabled() and gc.get_freeze_count() > 100_000
+assert not [name for name in sys.modules if name.startswith("matplotlib")]
+import matplotlib.pyplot
+import matplotlib.figure
+assert matplotlib.pyplot.figure
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
