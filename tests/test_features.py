@@ -288,7 +288,8 @@ def test_features_within_a_rectangle_are_the_whole_images(extractor, random, cor
 def test_tiles_are_the_whole_image_and_cover_it_once(extractor, random, monkeypatch, shape, rows, halo):
     """However it is cut into strips, and these into columns."""
     image = random.random((*shape, 3), np.float32)
-    monkeypatch.setattr(network_features, "PIXELS_AT_ONCE", rows * shape[1])
+    for name in ("PIXELS_AT_ONCE", "STRIP_PIXELS"):
+        monkeypatch.setattr(network_features, name, rows * shape[1])
     monkeypatch.setattr(network_features, "TILE_WIDTH", 48)
     whole = extractor(image)
     times = {layer: np.zeros(features.shape[:2], int) for layer, features in whole.items()}

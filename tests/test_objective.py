@@ -612,7 +612,8 @@ def test_a_painting_in_tiles_gives_the_same_terms(extractor, monkeypatch):
         whole = Objective(problem, extractor, settings)
         shares = []
         with monkeypatch.context() as patched:
-            patched.setattr(network_features, "PIXELS_AT_ONCE", 1)
+            for name in ("PIXELS_AT_ONCE", "STRIP_PIXELS"):
+                patched.setattr(network_features, name, 1)
             tiled = Objective(problem, extractor, settings, lambda stage, share, to=shares: to.append((stage, share)))
         assert tiled(tiled.start)[2] == pytest.approx(whole(whole.start)[2], rel=1e-5)
         assert len(shares) >= 2 * 3 and shares == sorted(shares) and shares[-1][1] == 1

@@ -177,7 +177,7 @@ def features_within(extractor: Extractor, image: np.ndarray, cells: dict[str, Re
     Beyond the border of the image the halo is zero, as the network's own padding is.
 
     Notes:
-        Memory follows PIXELS_AT_ONCE, beside the features themselves.
+        Memory follows PIXELS_AT_ONCE and STRIP_PIXELS, beside the features themselves.
     """
     if not cells:
         return Tile({}, {}, halo)
@@ -205,7 +205,7 @@ def painting_tiles(extractor: Extractor, image: np.ndarray, halo: int = 0) -> It
     They are those of the image going through the network at once.
 
     Notes:
-        Memory follows PIXELS_AT_ONCE (about 2 kB a pixel), not the image.
+        Memory follows PIXELS_AT_ONCE and STRIP_PIXELS (1 to 3 kB a pixel), not the image.
     """
     cuts = [0, *even_cuts(image.shape[1], max(1, image.shape[1] // TILE_WIDTH), max(map(stride, extractor.layers)))]
     columns = list(pairwise([*cuts, image.shape[1]]))
