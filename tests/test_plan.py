@@ -12,6 +12,7 @@ from reproduce.network.active import independent_parts
 from reproduce.network.features import Extractor
 from reproduce.presets import PAPER, PAPER_BASE, REFINED
 from reproduce.settings import change
+from reproduce.solving.memory import forward_bytes
 from reproduce.solving.plan import seconds_per_evaluation, work
 from reproduce.solving.run import stages
 
@@ -110,6 +111,19 @@ def test_the_memory_of_an_evaluation_is_that_of_all_objects():
     harmonize = APPLICATIONS["harmonize"]
     memory = [harmonize.estimate((3000, 4000), [(1500, 1500)] * count, PAPER).memory_bytes for count in (2, 3, 4)]
     assert memory[2] - memory[1] == pytest.approx(memory[1] - memory[0]) and memory[1] > memory[0] + 1e9
+
+
+def test_a_large_object_is_matched_in_the_workspace_that_is_allowed():
+    """Beside the painting's strip; less where there is not as much to compare, and nothing for losses that match not."""
+    harmonize = APPLICATIONS["harmonize"]
+    for side, added in ((1000, 448e6), (40, 0)):
+        less, more = (
+            harmonize.estimate((3000, 4000), [(side, side)], change(PAPER, matching_memory=megabytes)).memory_bytes
+            for megabytes in (64, 512)
+        )
+        assert more - less == pytest.approx(added, abs=1)
+    less, more = (forward_bytes(1e6, (3000, 4000), change(PAPER, style_loss=loss)) for loss in ("gram", "matched"))
+    assert more - less >= 512e6
 
 
 @pytest.mark.parametrize("settings", [PAPER, REFINED, change(PAPER, scale=1.0)], ids=["paper", "refined", "whole"])

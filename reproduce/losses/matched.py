@@ -39,6 +39,11 @@ class Matching(StyleLoss, ABC):
         """Queries and their matches."""
         return sum(2 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.queried)
 
+    @property
+    def workspace_bytes(self) -> float:
+        """Similarities of patches."""
+        return self.matching_memory * 1e6
+
     def pieces(self, iterations: int) -> list[int]:
         each = self.rematch_every or iterations
         return [min(each, iterations - done) for done in range(0, iterations, each)] if iterations else [0]

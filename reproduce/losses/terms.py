@@ -161,6 +161,11 @@ class StyleLoss(Options, ABC):
         return 0.0
 
     @property
+    def workspace_bytes(self) -> float:
+        """At most, while the terms are made."""
+        return 0.0
+
+    @property
     def bytes_per_pixel_at_once(self) -> float:
         """Held for each pixel that goes through the network at once, beside the features: what is taken out of them."""
         return 0.0

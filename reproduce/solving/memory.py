@@ -220,7 +220,7 @@ def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
 def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, history: int, features: float) -> float:
     """What a run holds at most, of which features take so much, where L-BFGS remembers so many gradients."""
     # What TensorFlow has once taken it keeps.
-    tensors = max(forward_bytes(shape, settings), features)
+    tensors = max(forward_bytes(pixels, shape, settings), features)
     held = max(held_bytes(pixels, history, settings), finishing_bytes(canvas, settings))
     return PROCESS_BYTES + canvas.pixels * canvas.bytes_per_pixel + tensors + held
 
@@ -274,13 +274,17 @@ def activation_bytes(part: Rectangle, shape: Size, layers: tuple[str, ...]) -> f
     return sum(4.0 * channels(layer) * reach(part, shape, layer).area for layer in convolutions_until(layers))
 
 
-def forward_bytes(shape: Size, settings: Settings) -> float:
-    """Bytes of a painting of this size on its way through the network, at once or strip by strip."""
-    pixels, of_pixel = shape[0] * shape[1], FORWARD_BYTES_PER_PIXEL
+def forward_bytes(changing: float, shape: Size, settings: Settings) -> float:
+    """Bytes of a painting of this size on its way through the network, at once or strip by strip, and of what so many
+    changing pixels are matched in."""
+    pixels, of_pixel, matching = shape[0] * shape[1], FORWARD_BYTES_PER_PIXEL, 0.0
     if pixels > PIXELS_AT_ONCE:
         fewest = fewest_rows(settings.layers, _halos(settings)) * shape[1]
         pixels, of_pixel = min(pixels, max(STRIP_PIXELS, fewest)), STRIP_FORWARD_BYTES_PER_PIXEL
-    return (_precision_share(settings) * of_pixel + COPIES_OF_FEATURES * _cell_bytes(settings.layers)) * pixels
+        finest = min(map(stride, settings.style.queried), default=1)
+        matching = min(settings.style.workspace_bytes, 4 * changing * pixels / finest**4)
+    features = _precision_share(settings) * of_pixel + COPIES_OF_FEATURES * _cell_bytes(settings.layers)
+    return features * pixels + matching
 
 
 def memory_limits(gigabytes: float | None) -> Limits:
