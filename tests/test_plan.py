@@ -114,7 +114,7 @@ def test_the_memory_of_an_evaluation_is_that_of_all_objects():
 
 
 def test_a_large_object_is_matched_in_the_workspace_that_is_allowed():
-    """Beside the painting's strip; less where there is not as much to compare, and nothing for losses that match not."""
+    """Beside the painting's strip; less where there is less to compare; nothing for losses without matches."""
     harmonize = APPLICATIONS["harmonize"]
     for side, added in ((1000, 448e6), (40, 0)):
         less, more = (
