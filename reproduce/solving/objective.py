@@ -198,7 +198,7 @@ class _Look:
         self, part: Rectangle, band: Band, network: ActiveNetwork, content: np.ndarray, terms: dict[str, Term]
     ):
         self.network = network
-        self.pixels = Frame.of(content[None].astype(keras.config.floatx()), part, band.own[PIXELS])
+        self.pixels = Frame.of(content[None].astype(keras.config.floatx(), copy=False), part, band.own[PIXELS])
         self.summaries = Summaries(terms.values(), band)
 
     def __call__(self, patch: Tensor) -> list[Tensor]:
