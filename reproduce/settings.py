@@ -24,6 +24,7 @@ from .network.mask_pyramid import MODES
 from .options import NOT_FAR, NOT_NEGATIVE, POSITIVE, SHARE, Options, Rule, option
 
 OF_OBJECTS = ("harmonize", "keep-details")  # applications
+MOST_SCALES = 16
 STARTS = ("content", "blank", "noise", "style")
 
 
@@ -127,8 +128,9 @@ class Solver(Options):
     bounds: bool = option(True, "keep pixels within [0, 1] while optimising")
     coarse_to_fine: int = option(
         0,
-        "solve first at 1/2^N, ..., 1/2 of the working size; 0: only at the working size",
-        Rule("of 0 to 16", lambda value: 0 <= value <= 16),
+        "solve first at 1/2^N, ..., 1/2 of the working size; where strokes grow with the image (stylize, "
+        "restyle-region), at one more for each doubling beyond 1024 pixels; 0: only at the working size",
+        Rule(f"of 0 to {MOST_SCALES}", lambda value: 0 <= value <= MOST_SCALES),
     )
     seed: int = option(0, "seed of the random numbers (a start from noise; directions and places)", NOT_NEGATIVE)
 

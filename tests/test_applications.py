@@ -17,7 +17,7 @@ import pytest
 
 import reproduce
 from reproduce import VGG19, InputError, Stop, Stopped, change
-from reproduce.applications.common import fit_scales
+from reproduce.applications.common import fit_scales, scales_for_strokes
 from reproduce.applications.registry import APPLICATIONS, PRESETS, find_application, preset
 from reproduce.images.arrays import to_bytes
 from reproduce.images.masks import feather
@@ -1044,6 +1044,17 @@ def test_scales_at_which_images_have_no_features_are_left_out(content, style, ex
     settings = change(GATYS, style_layers=("block4_conv1",), layer_weights=(), scale=1.0)
     assert fit_scales(settings, (*content, 3), style) == change(settings, coarse_to_fine=expected)
     assert fit_scales(change(settings, coarse_to_fine=0), content, style).solver.coarse_to_fine == 0
+
+
+@pytest.mark.parametrize(
+    ("longest", "scale", "coarser", "expected"),
+    [(700, 1.0, 3, 3), (1400, 1.0, 3, 3), (1500, 1.0, 3, 4), (4096, 1.0, 3, 5), (4096, 0.5, 1, 2), (4096, 1.0, 0, 0),
+     (4096, 1.0, 15, 16)],
+)  # fmt: skip
+def test_large_strokes_come_at_more_coarse_scales(longest, scale, coarser, expected):
+    settings = change(GATYS, scale=scale, coarse_to_fine=coarser)
+    found = scales_for_strokes(settings, [(60, 40, 3), (100, longest, 3)])
+    assert found == change(settings, coarse_to_fine=expected)
 
 
 def test_scales_at_which_no_patch_would_fit_are_left_out():

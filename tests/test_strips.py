@@ -76,6 +76,15 @@ CASES |= {  # of what strips leave to the next, some is kept
     "two parts, one of four": ("two parts", {"style_loss": "sliced"}, None, 4),
     "two styles, one of two, until block 1": ("two styles", {"style_loss": "gram"}, "block1_pool", 2),
 }
+CASES |= {  # columns
+    f"columns {style_loss}": ("whole", {"style_loss": style_loss, "pooling": pooling}, None, keep_every, 40)
+    for style_loss, pooling, keep_every in zip(STYLE_LOSSES, 5 * ("max", "average"), 5 * (1, 3))
+}
+CASES |= {
+    "columns, two parts": ("two parts", {"style_loss": "neighbors"}, None, 2, 30),
+    "columns, two styles": ("two styles", {"style_loss": "gram", "tv_weight": 3.0}, None, 1, 40),
+    "columns, short": ("short", {"style_loss": "per_patch"}, None, 2, 50),
+}
 
 
 def both(name, precision="float32"):

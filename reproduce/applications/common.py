@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
@@ -12,10 +13,11 @@ from ..errors import InputError
 from ..images.arrays import MAXIMUM_PIXELS, scaled_shape, size_text
 from ..images.polish import match_colors, without_colors
 from ..network.architecture import stride
-from ..settings import Settings, change
+from ..settings import MOST_SCALES, Settings, change
 from ..solving.run import OnProgress, Progress, stages
 
 FEWEST_CELLS = 2  # of the deepest layer, on each side of an image that is worth solving at a coarser scale
+STROKES_AT = 1024  # pixels, the longer side of style images that the presets' coarser scales were chosen for
 GREY = "the inputs have no colours, and so has the result"
 
 
@@ -32,6 +34,18 @@ def style_shape(style: tuple[int, ...], content: tuple[int, ...], settings: Sett
                          f"{scale:g}. Received: {size_text(shape)}")  # fmt: skip
     check_working_sizes({"content": content, "style": shape}, fit_scales(settings, content, shape))
     return shape
+
+
+def scales_for_strokes(settings: Settings, styles: Iterable[tuple[int, ...]]) -> Settings:
+    """The settings with one more coarser scale, where there are any, for each doubling of the largest style image.
+
+    A cell of the deepest layer sees the same number of pixels in an image of any size: large strokes come at the coarse
+    scales alone, and stay.
+    """
+    coarser, longest = settings.solver.coarse_to_fine, settings.image.scale * max(max(shape[:2]) for shape in styles)
+    more = round(math.log2(max(1.0, longest / STROKES_AT)))
+    # So the report says what was done.
+    return change(settings, coarse_to_fine=min(coarser + more, MOST_SCALES)) if coarser and more else settings
 
 
 def fit_scales(settings: Settings, *shapes: tuple[int, ...]) -> Settings:

@@ -13,7 +13,7 @@ from ..solving.checkpoint import Checkpoint
 from ..solving.objective import Style
 from ..solving.run import OnProgress, Result, Task, solve
 from ..stopping import Stop
-from .common import GREY, fit_scales, in_colors, to_whole_cells
+from .common import GREY, fit_scales, in_colors, scales_for_strokes, to_whole_cells
 
 
 def paint(
@@ -41,7 +41,8 @@ def paint(
     """
     height, width = content.shape[:2]
     box = bounding_box(counts).shape
-    settings = fit_scales(settings, box, *(style.image.shape for style in styles))
+    shapes = [style.image.shape for style in styles]
+    settings = fit_scales(scales_for_strokes(settings, shapes), box, *shapes)
     grey = is_grey(content[counts > 0]) and all(is_grey(style.image) for style in styles)
     framed = to_whole_cells(content, settings)
     if settings.image.keep_colors:

@@ -18,7 +18,7 @@ class Gram(StyleLoss):
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         sums: dict[str, np.ndarray] = {}
         for number, (tile, tiles) in enumerate(painting_tiles(sources.extractor, sources.painting)):
-            for layer in self.style_layers:
+            for layer in (layer for layer in self.style_layers if layer in tile.cells):
                 ones = as_tensor(np.ones(tile.cells[layer].shape))
                 gram = gram_matrix(as_tensor(tile.features[layer]), ones, NORMALIZATIONS["sum"])
                 sums[layer] = sums.get(layer, 0) + ops.convert_to_numpy(gram)

@@ -71,7 +71,7 @@ def match(
     steps = 0
     for tile, tiles in painting_tiles(extractor, painting, halo=radius):
         for layer, found in matches.items():
-            for part in found:
+            for part in found if layer in tile.cells else ():
                 part.search(tile.features[layer], tile.cells[layer][:2], memory)
             steps += 1
             on_share("matching", steps / (tiles * len(matches)))
@@ -157,7 +157,7 @@ def gather(extractor: Extractor, painting: np.ndarray, places: dict[str, np.ndar
     """The painting's features at places (n, 2) of each layer: (n, C), in memory that does not follow its size."""
     features: dict[str, np.ndarray] = {}
     for tile, _ in painting_tiles(extractor, painting):
-        for layer, at in places.items():
+        for layer, at in ((layer, places[layer]) for layer in places if layer in tile.cells):
             top, left, bottom, right = tile.cells[layer]
             inside = ((at >= (top, left)) & (at < (bottom, right))).all(axis=1)
             row, column = (at[inside] - (top, left)).T

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -20,7 +20,7 @@ from ..images.geometry import Rectangle
 from .architecture import feature_shape, field_of_view, operations_until, stride
 from .backend import Tensor, compiled, compiled_for, keras, ops
 from .layers import as_float, keras_layer
-from .strips import Strip, carried_zeros, fewest_rows, strips_of, through
+from .strips import Strip, carried_zeros, strips_of, through
 from .weights import Weights, load_weights
 
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
@@ -89,34 +89,40 @@ class Extractor:
         outputs = self._forward(to_network_input(image)[None])
         return {layer: ops.convert_to_numpy(features[0]) for layer, features in outputs.items()}
 
-    def strips(self, shape: tuple[int, int], halo: int = 0) -> list[Strip]:
-        """How an image of (height, width) `shape` goes through the network, of whose features so many more cells are
-        needed around every strip's."""
+    def strips(self, shape: tuple[int, int]) -> list[Strip]:
+        """How an image of (height, width) `shape` goes through the network."""
         rows = shape[0] if shape[0] * shape[1] <= PIXELS_AT_ONCE else STRIP_PIXELS // shape[1]
-        return strips_of(shape[0], rows, self.layers, fewest_rows(self.layers, dict.fromkeys(self.layers, halo)))
+        return strips_of(shape[0], rows, self.layers)
 
-    def strip_by_strip(self, image: np.ndarray, halo: int = 0) -> Iterator[tuple[Strip, dict[str, np.ndarray]]]:
-        """Features of an image, those (h, w, C) that each of its strips brings.
+    def strip_by_strip(self, image: np.ndarray) -> Iterator[tuple[Strip, dict[str, np.ndarray]]]:
+        """Features of an image, those (h, w, C) that each of its strips brings; of a deep layer maybe none.
 
         Raises:
             InputError: as when it is called.
         """
-        strips = self.strips(image.shape[:2], halo)
+        strips = self.strips(image.shape[:2])
         if len(strips) == 1:
             yield strips[0], self(image)
             return
         carried: Sequence[Tensor] = carried_zeros(self.steps, image.shape[1], strips[0].carried)
+        forward = self._forward_strip if all(all(strip.put_out) for strip in strips) else self._forward_short_strip
         for strip in strips:
             pixels = to_network_input(image[strip.top : strip.bottom])[None]
-            outputs, carried = self._forward_strip(pixels, carried, np.int32(strip.last))
+            outputs, carried = forward(pixels, carried, np.int32(strip.last))
             yield strip, {layer: ops.convert_to_numpy(features) for layer, features in outputs.items()}
 
     @cached_property
     def _forward_strip(self) -> Callable:
-        """`strips.through`, compiled for strips of any height and width."""
+        """`strips.through`, compiled for strips of any height and width that bring something of every layer."""
+        return self._compiled_forward(())
 
+    @cached_property
+    def _forward_short_strip(self) -> Callable:
+        return self._compiled_forward([operation.name for operation, _ in self.steps])
+
+    def _compiled_forward(self, may_put_out_nothing: Collection[str]) -> Callable:
         def forward(pixels: Tensor, carried: Sequence[Tensor], last: Tensor) -> tuple[dict, tuple]:
-            return through(self.steps, self.layers, pixels, carried, last)
+            return through(self.steps, self.layers, pixels, carried, last, may_put_out_nothing)
 
         def example(side: int, rows: int) -> tuple:
             pixels = np.zeros((1, side, side, 3), keras.config.floatx())
@@ -202,25 +208,27 @@ def features_within(extractor: Extractor, image: np.ndarray, cells: dict[str, Re
 def painting_tiles(extractor: Extractor, image: np.ndarray, halo: int = 0) -> Iterator[tuple[Tile, int]]:
     """The features of a whole image, tile by tile, with how many tiles there are.
 
-    They are those of the image going through the network at once.
+    They are those of the image going through the network at once. Of a deep layer a tile may have none.
 
     Notes:
         Memory follows PIXELS_AT_ONCE and STRIP_PIXELS (1 to 3 kB a pixel), not the image.
     """
     cuts = [0, *even_cuts(image.shape[1], max(1, image.shape[1] // TILE_WIDTH), max(map(stride, extractor.layers)))]
     columns = list(pairwise([*cuts, image.shape[1]]))
-    number = len(columns) * len(extractor.strips(image.shape[:2], halo))
-    above: dict[str, np.ndarray] = {}  # rows that strips share: as many as a halo above and one below take
-    for strip, brought in extractor.strip_by_strip(image, halo):
+    number = len(columns) * len(extractor.strips(image.shape[:2]))
+    known: dict[str, np.ndarray] = {}  # rows that a tile's cells, or its halo, can still be of
+    tops: dict[str, int] = {}
+    for strip, brought in extractor.strip_by_strip(image):
         rows, cells = {}, {}
         for layer, found in brought.items():
             found = np.pad(found, ((0, halo * strip.last), (halo, halo), (0, 0)))
-            before = above.get(layer, np.zeros((halo, *found.shape[1:]), found.dtype))
-            rows[layer] = np.concatenate([before, found])
-            top = max(0, strip.brought[layer][0] - halo)
-            bottom = top + len(rows[layer]) - 2 * halo
-            above[layer] = rows[layer][bottom - top :]
-            cells[layer] = Rectangle(top, 0, bottom, found.shape[1] - 2 * halo)
+            above = known.get(layer, np.zeros((halo, *found.shape[1:]), found.dtype))
+            known[layer] = np.concatenate([above, found])
+            top, count = tops.get(layer, 0), len(known[layer]) - 2 * halo
+            if count > 0:
+                rows[layer], known[layer] = known[layer], known[layer][count:].copy()
+                tops[layer] = top + count
+                cells[layer] = Rectangle(top, 0, top + count, found.shape[1] - 2 * halo)
         for left, right in columns:
             yield _columns(rows, cells, halo, left, right), number
 

@@ -6,7 +6,7 @@ measured runs; `python -m experiments benchmark` prints the predicted beside the
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from ..images.geometry import Rectangle
 from ..network.architecture import channels, convolutions_until, operations_until, products, reach, stride
 from ..network.backend import gpu_memory_limit
 from ..network.features import PIXELS_AT_ONCE, STRIP_PIXELS
-from ..network.strips import fewest_rows, strips_of
+from ..network.strips import strips_of
 from ..settings import Settings
 from .lbfgs import solver_bytes
 from .strips import Band, Cutting, bands_of
@@ -44,6 +44,8 @@ DETAIL_BYTES = 0.25e9  # of that, the painting's patches that detail is borrowed
 WORKING_BYTES = 12 * 4 + 6
 
 FEWEST_ROWS = 32  # of a strip: each takes some time of its own
+COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16)  # into how many an image is cut
+NARROWEST = 400  # pixels of a column: it sees some 100 more on each side
 WORTH_OF_A_GRADIENT = (
     0.025  # more iterations for each that L-BFGS does not remember: 9 % with 5 in place of 10, 20 % with 3
 )
@@ -106,9 +108,7 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
         TooLarge: it cannot be done; with the size that could.
     """
     history, pixels = settings.solver.history, sum(part.area for part in parts)
-    features = sum(activation_bytes(part, shape, settings.layers) for part in parts)
-    features *= BYTES_PER_ACTIVATION_BYTE * _precision_share(settings)
-    at_once = Way(None, len(parts), features + settings.style.bytes_per_pixel_at_once * pixels, 0.0)
+    at_once = _at_once(parts, shape, settings)
 
     def most(way: Way, remembered: int) -> float:
         return most_bytes(canvas, pixels, shape, settings, remembered, way.features_bytes)
@@ -119,7 +119,7 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
     if fits(at_once, history):
         return Fit(most(at_once, history), None, history, len(parts))
     ways = _ways(parts, shape, settings)
-    on_gpu = GPU_BYTES + min((way.features_bytes for way in ways), default=features)
+    on_gpu = GPU_BYTES + min(way.features_bytes for way in (at_once, *ways))
     if on_gpu > limits.gpu:
         raise TooLarge(f"Expected at least {on_gpu / 1e9:.1f} GB of GPU memory. Received: {limits.gpu / 1e9:.1f} GB")
     once = pixels * _operations(settings.layers)
@@ -132,7 +132,7 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
     if fitting:
         remembered, way = min(fitting, key=cost)
         return Fit(most(way, remembered), way.cutting, remembered, way.strips)
-    raise TooLarge(_refusal(limits.process, canvas, pixels, shape, settings))
+    raise TooLarge(_refusal(limits.process, canvas, parts, shape, settings))
 
 
 class Way(NamedTuple):
@@ -145,36 +145,70 @@ class Way(NamedTuple):
     computed_again: float
 
 
+def _at_once(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Way:
+    features = sum(activation_bytes(part, shape, settings.layers) for part in parts)
+    features *= BYTES_PER_ACTIVATION_BYTE * _precision_share(settings)
+    taken_out = settings.style.bytes_per_pixel_at_once * sum(part.area for part in parts)
+    return Way(None, len(parts), features + taken_out, 0.0)
+
+
 def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[Way]:
-    """All that are worth it, that with the least work first."""
-    layers = settings.layers
-    windows = [band.window for band in bands_for(parts, shape, settings, None)]
-    largest = max(windows, key=lambda window: window.area)
+    """All in strips that are worth it, that with the least work first."""
+    layers, ways = settings.layers, []
     poolings = [operation.name for operation in operations_until(layers) if operation.kind == "pooling"]
-    ways, of_precision = [], _precision_share(settings)
-    for until in (*poolings, None):
-        known = 0
-        in_strips = Cutting(0, until).layers(layers)
-        rest = set(convolutions_until(layers)) - set(convolutions_until(in_strips))
-        at_the_end = REST_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * sum(window.area for window in windows)
-        at_the_end *= of_precision
-        for count in range(1, 1 - (-largest.shape[0] // FEWEST_ROWS)):
-            at_once = largest.area / count
-            cuts = [
-                (window.shape[1], strips_of(window.shape[0], int(at_once // window.shape[1]), in_strips))
-                for window in windows
-            ]
-            number = sum(len(strips) for _, strips in cuts)
-            if number > max(known, 1):
-                known = number
-                pixels = max(width * (strip.bottom - strip.top) for width, strips in cuts for strip in strips)
-                carried = sum(len(strips) * _carried_bytes(width, in_strips) for width, strips in cuts) / number
-                for keep_every in sorted({1, round(math.sqrt(number))}):
-                    kept = of_precision * kept_at_once(number, keep_every) * carried
-                    held = kept + _strip_bytes(pixels, in_strips, settings)
-                    cutting = Cutting(at_once, until, keep_every)
-                    ways.append(Way(cutting, number, at_the_end + held, computed_again(windows, settings, cutting)))
+    for until in poolings:
+        rest = set(convolutions_until(layers)) - set(convolutions_until(Cutting(0, until).layers(layers)))
+        pixels = sum(window.area for window in windows_of(parts, shape, settings, Cutting(math.inf, until)))
+        at_the_end = REST_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * pixels * _precision_share(settings)
+        ways += _ways_in(parts, shape, settings, Cutting(math.inf, until), at_the_end)
+    for columns in COLUMNS:
+        width = max(part.shape[1] for part in parts) / columns
+        if columns == 1 or width >= NARROWEST:
+            ways += _ways_in(parts, shape, settings, Cutting(math.inf, width=width if columns > 1 else math.inf), 0.0)
     return sorted(ways, key=lambda way: way.computed_again)
+
+
+def _ways_in(
+    parts: Sequence[Rectangle], shape: Size, settings: Settings, columns: Cutting, at_the_end: float
+) -> list[Way]:
+    """The ways to go down such columns in strips, where what comes after takes so many bytes."""
+    layers, ways, known = columns.layers(settings.layers), [], 0
+    once = sum(window.area for window in windows_of(parts, shape, settings, None))
+    windows = windows_of(parts, shape, settings, columns)
+    largest = max(windows, key=lambda window: window.area)
+    for count in _finer_and_finer(-(-largest.shape[0] // FEWEST_ROWS)):
+        at_once = largest.area / count
+        rows = {window.shape: int(at_once // window.shape[1]) for window in windows}
+        strips = {size: strips_of(size[0], of_size, layers) for size, of_size in rows.items()}
+        cuts = [(window.shape[1], strips[window.shape]) for window in windows]
+        number = sum(len(strips) for _, strips in cuts)
+        if number <= max(known, 1):
+            continue
+        known = number
+        pixels = max(width * (strip.bottom - strip.top) for width, strips in cuts for strip in strips)
+        carried = sum(len(strips) * _carried_bytes(width, layers) for width, strips in cuts) / number
+        # A column's first strip is given nothing: what others are given can be computed again, from there on.
+        for keep_every in sorted({1, round(math.sqrt(number)), math.ceil(number / len(windows))}):
+            kept = _precision_share(settings) * kept_at_once(number, keep_every) * carried
+            held = at_the_end + kept + _strip_bytes(pixels, layers, settings)
+            cutting = columns._replace(at_once=at_once, keep_every=keep_every)
+            ways.append(Way(cutting, number, held, computed_again(windows, once, settings, cutting)))
+    return ways
+
+
+def _finer_and_finer(most: int) -> Iterator[int]:
+    """Numbers of strips that are worth trying, up to about `most`."""
+    count = 1
+    while count <= most:
+        yield count
+        count = max(count + 1, round(1.1 * count))
+
+
+def windows_of(parts: Sequence[Rectangle], shape: Size, settings: Settings, cutting: Cutting | None) -> list[Rectangle]:
+    """Of all that goes down in strips, each part or column, the pixels that it sees."""
+    if cutting is not None:
+        cutting = cutting._replace(at_once=math.inf)
+    return [band.window for band in bands_for(parts, shape, settings, cutting)]
 
 
 def kept_at_once(strips: int, keep_every: int) -> int:
@@ -182,12 +216,14 @@ def kept_at_once(strips: int, keep_every: int) -> int:
     return math.ceil(strips / keep_every) + keep_every - 1
 
 
-def computed_again(windows: Sequence[Rectangle], settings: Settings, cutting: Cutting) -> float:
-    """Operations that an evaluation in strips takes beside those of one at once: all strips but the last go through
-    the network twice, and those that keep nothing once more."""
-    pixels = max(0.0, sum(window.area for window in windows) - cutting.at_once)
+def computed_again(windows: Iterable[Rectangle], once: float, settings: Settings, cutting: Cutting) -> float:
+    """Operations that an evaluation in strips takes beside those of one at once, which sees so many pixels: all strips
+    but the last go through the network twice, and those that keep nothing once more; columns see some of one another.
+    """
+    pixels = sum(window.area for window in windows)
     passes = 2 - 1 / cutting.keep_every
-    return passes * pixels * _operations(cutting.layers(settings.layers)) / 2
+    of_layers = _operations(cutting.layers(settings.layers))
+    return (pixels - once + passes / 2 * max(0.0, pixels - cutting.at_once)) * of_layers
 
 
 def _operations(layers: Iterable[str]) -> float:
@@ -225,17 +261,22 @@ def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, h
     return PROCESS_BYTES + canvas.pixels * canvas.bytes_per_pixel + tensors + held
 
 
-def _refusal(limit: float, canvas: Canvas, pixels: float, shape: Size, settings: Settings) -> str:
+def _refusal(limit: float, canvas: Canvas, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> str:
     """What to say where nothing fits: the size that would."""
-    layers = settings.layers
 
     def least(share: float) -> float:
-        height, width = (share * side for side in shape)
-        kept = 2 * math.sqrt(height / FEWEST_ROWS + 1) * _carried_bytes(width, layers) * _precision_share(settings)
-        strips = _strip_bytes(FEWEST_ROWS * width, layers, settings) + kept
-        return most_bytes(canvas, share**2 * pixels, (int(height), int(width)), settings, 1, strips)
+        size = int(share * shape[0]), int(share * shape[1])
+        smaller = [Rectangle(*(int(share * side) for side in part)) for part in parts]
+        smaller = [part for part in smaller if part.area]
+        ways = [_at_once(smaller, size, settings), *(_ways(smaller, size, settings) if smaller else ())]
+        features = min(way.features_bytes for way in ways)
+        return most_bytes(canvas, sum(part.area for part in smaller), size, settings, 1, features)
 
-    share = next((step / 1000 for step in range(999, 0, -1) if least(step / 1000) <= limit), 0.0)
+    share, step = 0.0, 0.5
+    while step > 0.001:
+        if least(share + step) <= limit:
+            share += step
+        step /= 2
     fitting = int(shape[0] * share), int(shape[1] * share)
     if min(fitting) < 32:
         return f"Expected at least {least(0.0) / 1e9:.1f} GB of memory for these images. Received: {limit / 1e9:.1f} GB"
@@ -279,7 +320,7 @@ def forward_bytes(changing: float, shape: Size, settings: Settings) -> float:
     changing pixels are matched in."""
     pixels, of_pixel, matching = shape[0] * shape[1], FORWARD_BYTES_PER_PIXEL, 0.0
     if pixels > PIXELS_AT_ONCE:
-        fewest = fewest_rows(settings.layers, _halos(settings)) * shape[1]
+        fewest = max(map(stride, settings.layers)) * shape[1]
         pixels, of_pixel = min(pixels, max(STRIP_PIXELS, fewest)), STRIP_FORWARD_BYTES_PER_PIXEL
         finest = min(map(stride, settings.style.queried), default=1)
         matching = min(settings.style.workspace_bytes, 4 * changing * pixels / finest**4)

@@ -11,7 +11,7 @@ from ..images.arrays import scaled_shape
 from ..images.geometry import Rectangle
 from ..network.architecture import convolutions_until, products, reach
 from ..settings import Settings
-from .memory import UNLIMITED, Canvas, Limits, Size, activation_bytes, bands_for, computed_again, fit
+from .memory import UNLIMITED, Canvas, Limits, Size, activation_bytes, bands_for, computed_again, fit, windows_of
 from .run import stages
 from .strips import Cutting
 
@@ -100,11 +100,12 @@ def estimate(extent: Extent, settings: Settings, limits: Limits = UNLIMITED) -> 
 def _flops(shape: Size, extent: Extent, settings: Settings, cutting: Cutting | None) -> float:
     """Operations of an evaluation on an image of (height, width) `shape`."""
     parts = extent.parts(shape)
-    whole = bands_for(parts, shape, settings, None)
-    if cutting is None or not cutting.cuts(whole):
+    if cutting is None or not cutting.cuts(bands_for(parts, shape, settings, None)):
         return sum(work(shape, part, settings.layers).flops for part in parts)
-    flops = [work(band.window.shape, Rectangle(0, 0, *band.window.shape), settings.layers).flops for band in whole]
-    return sum(flops) + computed_again([band.window for band in whole], settings, cutting)
+    whole = windows_of(parts, shape, settings, None)
+    flops = sum(work(window.shape, Rectangle(0, 0, *window.shape), settings.layers).flops for window in whole)
+    pixels = sum(window.area for window in whole)
+    return flops + computed_again(windows_of(parts, shape, settings, cutting), pixels, settings, cutting)
 
 
 def seconds_per_evaluation(flops: float, product_speed: float) -> float:

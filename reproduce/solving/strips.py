@@ -7,7 +7,9 @@ counts in one strip, and nothing is approximated. The last strip goes through on
 known.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from ..images.geometry import Rectangle
 from ..losses.terms import Cut, Term, values_of
 from ..network.architecture import PIXELS, operations_until, reach, stride
 from ..network.backend import Tensor, as_array, as_tensor, compiled_for, keras, ops, pull_back, with_gradient
-from ..network.features import Extractor, to_network_input, window_around
+from ..network.features import Extractor, even_cuts, to_network_input, window_around
 from ..network.layers import as_float
 from ..network.strips import Strip, carried_zeros, strips_of, through
 
@@ -30,11 +32,14 @@ class Cutting(NamedTuple):
             once; None: strips go to the end.
         keep_every: of so many strips one keeps what those above have left to it; for the others that is computed once
             more when the gradient comes to them.
+        width: pixels, of the columns into which a wider part is cut before each goes down in strips. They see a little
+            of one another, as far as a cell sees; for strips to the end alone.
     """
 
     at_once: float
     until: str | None = None
     keep_every: int = 1
+    width: float = math.inf
 
     def layers(self, layers: Sequence[str]) -> tuple[str, ...]:
         """Of some layers those that strips bring, and what the others are made from."""
@@ -53,7 +58,7 @@ class Band(NamedTuple):
 
     Attributes:
         part: the part's number.
-        window: the pixels that the part's cells see.
+        window: the pixels that the part's cells see, or those of one of its columns.
         strip: the window's rows that go through the network at once.
         own: layer -> its cells that count here.
         seen: layer -> those whose features are known here: `own`, and a halo around where the part goes on.
@@ -98,26 +103,51 @@ def bands_of(
         cutting: into strips; None: none.
     """
     bands = []
+    in_strips = tuple(layers) if cutting is None else cutting.layers(layers)
+    halos, known = halos or {}, [layer for layer in (*layers, PIXELS) if layer in (*in_strips, PIXELS)]
     for number, part in enumerate(parts):
-        cells = cells_of(part, shape, layers)
-        window = window_around(cells, shape)
-        rows, in_strips = window.shape[0], tuple(layers)
-        if cutting is not None:
-            rows, in_strips = int(cutting.at_once // window.shape[1]), cutting.layers(layers)
-        cells = {layer: of_layer for layer, of_layer in cells.items() if layer in (*in_strips, PIXELS)}
-        strips = strips_of(window.shape[0], rows, in_strips)
-        bands += [_band(number, window, strip, cells, halos or {}) for strip in strips]
+        whole = cells_of(part, shape, layers)
+        for cells in _columns(whole, math.inf if cutting is None else cutting.width):
+            seen = {layer: of_layer.grow(halos.get(layer, 0)).meet(whole[layer]) for layer, of_layer in cells.items()}
+            window = window_around(seen, shape)
+            rows = window.shape[0]
+            if cutting is not None:
+                rows = int(min(cutting.at_once, window.area) // window.shape[1])
+            for strip in strips_of(window.shape[0], rows, in_strips):
+                bands.append(_band(number, window, strip, {layer: cells[layer] for layer in known}, whole, halos))
     return bands
 
 
-def _band(number: int, window: Rectangle, strip: Strip, whole: dict[str, Rectangle], halos: Mapping[str, int]) -> Band:
+def _columns(cells: dict[str, Rectangle], width: float) -> Iterator[dict[str, Rectangle]]:
+    """The cells of a part in columns of about so many pixels, on the grid of the deepest layer; each cell in one."""
+    grid = max(map(stride, cells))
+    left = min(of_layer.left * stride(layer) for layer, of_layer in cells.items()) // grid * grid
+    right = max(of_layer.right * stride(layer) for layer, of_layer in cells.items())
+    count = min(math.ceil((right - left) / width), (right - left) // grid) or 1
+    cuts = [left + cut for cut in (0, *even_cuts(right - left, count, grid), right - left)]
+    for first, end in pairwise(cuts):
+        column = {}
+        for layer, of_layer in cells.items():
+            sides = (min(max(of_layer.left, side // stride(layer)), of_layer.right) for side in (first, end))
+            column[layer] = of_layer._replace(**dict(zip(("left", "right"), sides)))
+        yield column
+
+
+def _band(
+    number: int,
+    window: Rectangle,
+    strip: Strip,
+    column: dict[str, Rectangle],
+    whole: dict[str, Rectangle],
+    halos: Mapping[str, int],
+) -> Band:
     own, seen = {}, {}
-    for layer, cells in whole.items():
+    for layer, cells in column.items():
         above, halo = window.top // stride(layer), halos.get(layer, 0)
         first, end = (above + row for row in _brought(strip, layer))
         top = first - halo if strip.top else first
         own[layer] = _rows_of(cells, top, end if strip.last else end - halo)
-        seen[layer] = own[layer].grow(halo).meet(cells) if own[layer].area else own[layer]
+        seen[layer] = own[layer].grow(halo).meet(whole[layer]) if own[layer].area else own[layer]
     return Band(number, window, strip, own, seen)
 
 
@@ -223,11 +253,11 @@ class StripEvaluation:
 
     def __call__(self, values: np.ndarray) -> tuple[dict[str, Tensor], np.ndarray]:
         """The terms, and the gradient of their sum, for the values of the parts' pixels, one part after the other."""
-        gradient = np.empty_like(values)
+        gradient = np.zeros_like(values)
 
         def put(band: Band, of_pixels: Tensor) -> None:
             in_part, in_strip = self._places(band)
-            self._of_part(gradient, band.part)[in_part] = as_array(of_pixels)[in_strip]
+            self._of_part(gradient, band.part)[in_part] += as_array(of_pixels)[in_strip]
 
         *others, last = range(len(self._bands))
         summaries, kept, ends = [], {}, {}
@@ -271,6 +301,7 @@ class StripEvaluation:
         """Where the part's pixels in a strip are, among the part's and among the strip's."""
         part, pixels = self._parts[band.part], band.pixels
         inside = _rows_of(part, pixels.top, pixels.bottom)
+        inside = inside._replace(left=max(part.left, pixels.left), right=min(part.right, pixels.right))
         return inside.shift(-part.top, -part.left).slices, inside.shift(-pixels.top, -pixels.left).slices
 
     def _arguments(self, number: int, state: State, values: np.ndarray) -> tuple:
