@@ -28,6 +28,7 @@ PRECISIONS = ("float32", "bfloat16")
 PIXELS_AT_ONCE = 400_000  # of a painting: one of more goes through the network in strips
 STRIP_PIXELS = 200_000  # of about so many
 TILE_WIDTH = 2048  # pixels of a strip whose features are looked at together
+TILE_CELLS = 32_000  # of a layer, in all columns, that are worth looking at: few at a time are slow to match
 
 
 def to_network_input(image: Tensor) -> Tensor:
@@ -225,7 +226,7 @@ def painting_tiles(extractor: Extractor, image: np.ndarray, halo: int = 0) -> It
             above = known.get(layer, np.zeros((halo, *found.shape[1:]), found.dtype))
             known[layer] = np.concatenate([above, found])
             top, count = tops.get(layer, 0), len(known[layer]) - 2 * halo
-            if count > 0:
+            if count * found.shape[1] >= TILE_CELLS or (strip.last and count > 0):
                 rows[layer], known[layer] = known[layer], known[layer][count:].copy()
                 tops[layer] = top + count
                 cells[layer] = Rectangle(top, 0, top + count, found.shape[1] - 2 * halo)
