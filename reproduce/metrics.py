@@ -18,6 +18,7 @@ from .errors import InputError
 from .images.arrays import check_image, check_same_size, resize, to_lab
 from .images.masks import check_mask
 from .losses.sliced import quantiles
+from .network.backend import as_array
 
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3")  # layers that no preset optimises
 NEAREST_PLACES = 2048  # of the object at most whose nearest in the painting is looked for
@@ -156,7 +157,7 @@ def projected_quantiles(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     directions = np.random.default_rng(seed).standard_normal((features.shape[1], PROJECTIONS)).astype(np.float32)
     projected = np.sort((directions / np.linalg.norm(directions, axis=0)).T @ features.T, axis=1)
-    return quantiles(projected, QUANTILES).T
+    return as_array(quantiles(projected, QUANTILES)).T
 
 
 def features_inside(features: np.ndarray, mask: np.ndarray) -> np.ndarray:

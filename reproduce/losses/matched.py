@@ -35,7 +35,7 @@ class Matching(StyleLoss, ABC):
         return self.style_layers
 
     @property
-    def bytes_per_pixel(self) -> float:
+    def making_bytes_per_pixel(self) -> float:
         """Queries and their matches."""
         return sum(2 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.queried)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..matching.patches import Matches
-from ..network.architecture import check_layers
+from ..network.architecture import channels, check_layers, stride
 from ..network.backend import Tensor, ops
 from ..options import NOT_NEGATIVE, option
 from .normalization import Normalization, sum_of
@@ -37,6 +37,12 @@ class Neighbors(Sliced):
     @property
     def queried(self) -> tuple[str, ...]:
         return tuple(each for each in self.style_layers if each in (*self._with_angles, self.deepest))
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Those of the distances, and the matches."""
+        matches = sum(4 * channels(layer) / stride(layer) ** 2 for layer in self._with_angles)
+        return super().bytes_per_pixel + matches
 
     @property
     def _with_angles(self) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..matching.patches import Matches
-from ..network.architecture import stride
+from ..network.architecture import channels, stride
 from ..network.backend import Tensor, as_tensor, ops
 from .matched import Matching
 from .normalization import FAINTEST_TARGET, NORMALIZATIONS, Normalization, normalized, sum_of
@@ -19,8 +19,13 @@ class PerPatch(Matching):
     @property
     def bytes_per_pixel(self) -> float:
         """Of each patch the match, what it is multiplied by, and the places."""
-        size = self.patch_size**2
-        return super().bytes_per_pixel * size + sum(8 * size / stride(layer) ** 2 for layer in self.style_layers)
+        cells = self.patch_size**2
+        return sum((4 * channels(layer) + 8) * cells / stride(layer) ** 2 for layer in self.style_layers)
+
+    @property
+    def making_bytes_per_pixel(self) -> float:
+        """Queries, and the patches that match them."""
+        return super().making_bytes_per_pixel * self.patch_size**2
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         matches = self.matches(sources, self.style_layers, keep_patches=True)

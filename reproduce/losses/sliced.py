@@ -9,15 +9,17 @@ from ..images.arrays import resize, to_lab
 from ..matching.correspondence import Pairs, carry, gather, target_places
 from ..matching.patches import Matches
 from ..network.architecture import channels, feature_shape, stride
-from ..network.backend import Tensor, as_tensor, ops, row_by_row
+from ..network.backend import Tensor, as_array, as_tensor, ops, row_by_row
 from ..options import NOT_NEGATIVE, option
 from .matched import Matching
 from .normalization import normalized, sum_of
-from .terms import Sources, Term, at
+from .terms import Rows, Sources, Term, at
 
 SORTED_NUMBERS = 1 << 20  # projections of one layer that an evaluation sorts, about 50 ms
 FEWEST = 32  # directions, however many features there are
+QUANTILES = 1 << 17  # that describe a target along a direction, where more features are compared with it
 COPIES = 7  # of projections that are held, fitted to objects of 0.7 megapixels with `refined`
+ROW_BYTES = 200  # of what one direction's projections of the finest layer are sorted in
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,20 @@ class Sliced(Matching):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Projections, those of strips and of all, those of the target, and slopes."""
-        return super().bytes_per_pixel + sum(4 * COPIES * FEWEST / stride(layer) ** 2 for layer in self.style_layers)
+        """Projections, or in their place slopes; and what one direction's are sorted in."""
+        return self._projections + ROW_BYTES / min(map(stride, self.style_layers)) ** 2
 
     @property
     def bytes_per_pixel_at_once(self) -> float:
-        """The features that are projected, their slopes, and those back at their places."""
-        return sum(4 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.style_layers)
+        """The features that are projected, their slopes, and those back at their places; and of all that goes through
+        the network at once the projections, those of the target, what they are sorted in, and slopes."""
+        features = sum(4 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.style_layers)
+        return features + (COPIES - 1) * self._projections
+
+    @property
+    def _projections(self) -> float:
+        """Bytes of them, for a pixel."""
+        return sum(4 * FEWEST / stride(layer) ** 2 for layer in self.style_layers)
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         return self.distances(self.matches(sources, (self.deepest,))[self.deepest], sources)
@@ -94,7 +103,9 @@ def _term(layer: str, cells: np.ndarray, masks: list[np.ndarray], target: np.nda
     random = np.random.default_rng(seed).standard_normal((depth, number))
     directions = as_tensor(random / np.linalg.norm(random, axis=0))
     projected = ops.convert_to_numpy(ops.sort(projections(as_tensor(target), directions), axis=-1))
-    wanted = as_tensor(quantiles(projected, len(cells)))
+    wanted = as_array(quantiles(projected, min(len(cells), QUANTILES)))
+    target_quantiles = as_tensor(wanted)
+    energy = energy_of(target_quantiles, len(cells))
     ends = np.cumsum([mask.size for mask in masks])
     where = [np.zeros(mask.shape, bool) for mask in masks]
     for part, end in zip(where, ends):
@@ -103,8 +114,9 @@ def _term(layer: str, cells: np.ndarray, masks: list[np.ndarray], target: np.nda
         layer,
         constants=lambda cut: cut.chosen(where)[1:],
         summary=lambda features, places: projections(at(features, places), directions),
-        value=lambda along: sliced_wasserstein_distance(along, wanted),
-        joined=lambda several: ops.concatenate(several, axis=-1),
+        value=lambda along: sliced_wasserstein_distance(along, target_quantiles),
+        joined=lambda several: ops.reshape(ops.concatenate(several, axis=-1), (number, len(cells))),
+        rows=Rows(wanted, lambda row, of_row: normalized(_of_sorted(row[None], of_row[None]), lambda: energy, None)),
     )
 
 
@@ -115,13 +127,18 @@ def sliced_wasserstein_distance(along: Tensor, target: Tensor) -> Tensor:
 
     Args:
         along: (K, n), a set's `projections`: their order does not count.
-        target: (K, n), another set's, sorted.
+        target: (K, m), another set's, sorted; if not as many, then quantiles of it.
     """
-    return normalized(_of_sorted(along, target), lambda: sum_of(ops.square(target)), None)
+    return normalized(_of_sorted(along, target), lambda: energy_of(target, along.shape[1]), None)
+
+
+def energy_of(target: Tensor, count: int) -> Tensor:
+    """The sum of the squares of `count` features along some directions, whose quantiles are (K, m)."""
+    return count / target.shape[1] * sum_of(ops.square(target))
 
 
 def _of_sorted(along: Tensor, target: Tensor) -> Tensor:
-    """The squared distance of numbers (K, n), sorted, to sorted ones; its slope is known with it.
+    """The squared distance of numbers (K, n), sorted, to sorted ones (K, m); its slope is known with it.
 
     One direction after the other: what sorting takes, and what the backend would keep of it for the gradient, is
     several times as much as there are numbers.
@@ -129,7 +146,7 @@ def _of_sorted(along: Tensor, target: Tensor) -> Tensor:
 
     def of_direction(numbers: Tensor, sorted_target: Tensor) -> tuple[Tensor, Tensor]:
         order = ops.argsort(numbers)
-        difference = ops.take(numbers, order) - sorted_target
+        difference = ops.take(numbers, order) - quantiles(sorted_target, numbers.shape[0])
         return sum_of(ops.square(difference)), ops.scatter(order[:, None], 2 * difference, ops.shape(numbers))
 
     @ops.custom_gradient
@@ -145,13 +162,16 @@ def projections(features: Tensor, directions: Tensor) -> Tensor:
     return ops.transpose(ops.matmul(features, directions))
 
 
-def quantiles(values: np.ndarray, count: int) -> np.ndarray:
+def quantiles(values: Tensor, count: int) -> Tensor:
     """What `count` samples would be like, if they were distributed as the sorted values (..., n): (..., count).
 
     Each value stands at the middle of its own nth of the distribution; between two of them it is linear.
     """
     number = values.shape[-1]
-    position = np.clip((np.arange(count) + 0.5) / count * number - 0.5, 0, number - 1)
-    lower = position.astype(int)
-    fraction = (position - lower).astype(values.dtype)
-    return values[..., lower] * (1 - fraction) + values[..., np.minimum(lower + 1, number - 1)] * fraction
+    if number == count:
+        return values
+    position = ops.clip((ops.arange(count, dtype="float64") + 0.5) / count * number - 0.5, 0, number - 1)
+    lower = ops.cast(position, "int32")
+    fraction = ops.cast(position - ops.cast(lower, "float64"), values.dtype)
+    upper = ops.minimum(lower + 1, number - 1)
+    return ops.take(values, lower, axis=-1) * (1 - fraction) + ops.take(values, upper, axis=-1) * fraction

@@ -62,6 +62,18 @@ def total(summaries: Sequence[Tensor]) -> Tensor:
     return sum(summaries[1:], start=summaries[0])
 
 
+class Rows(NamedTuple):
+    """A term whose value is a sum over the rows of its summary (K, n): it can be had of one row after the other.
+
+    Attributes:
+        constants: (K, ...), what each row's value is told beside it.
+        value: (row (n,), its constants) -> the summand's share.
+    """
+
+    constants: np.ndarray
+    value: Callable[[Tensor, Tensor], Tensor]
+
+
 @dataclass(frozen=True)
 class Term:
     """One summand of the loss: a value of what can be summed up of the image's cells, some of them at a time.
@@ -76,6 +88,7 @@ class Term:
         value: the joined summaries of all cells -> the summand.
         joined: summaries of several cuts -> that of all their cells.
         halo: cells around those that count whose features the summary needs, where the part goes on.
+        rows: where summaries are as large as the image, and what `joined` and `value` make of them larger still.
     """
 
     layer: str
@@ -84,6 +97,7 @@ class Term:
     value: Callable[[Tensor], Tensor] = lambda summary: summary
     joined: Callable[[Sequence[Tensor]], Tensor] = total
     halo: int = 0
+    rows: Rows | None = None
 
 
 def values_of(terms: Mapping[str, Term], summaries: Iterable[Sequence[Tensor]]) -> dict[str, Tensor]:
@@ -161,6 +175,11 @@ class StyleLoss(Options, ABC):
         return 0.0
 
     @property
+    def making_bytes_per_pixel(self) -> float:
+        """Held for each of them while the terms are made."""
+        return 0.0
+
+    @property
     def workspace_bytes(self) -> float:
         """At most, while the terms are made."""
         return 0.0
@@ -199,4 +218,8 @@ class StyleLoss(Options, ABC):
 
 def weighted(weight: float, term: Term) -> Term:
     """The term times a weight."""
-    return replace(term, value=lambda summary: weight * term.value(summary))
+    rows = term.rows
+    if rows is not None:
+        of_row = rows.value
+        rows = rows._replace(value=lambda *row: weight * of_row(*row))
+    return replace(term, value=lambda summary: weight * term.value(summary), rows=rows)

@@ -8,6 +8,7 @@ import numpy as np
 from ..images.geometry import Rectangle
 from ..network.architecture import PIXELS
 from ..network.backend import Tensor, as_tensor, ops
+from ..network.features import PIXELS_AT_ONCE
 from ..options import NOT_NEGATIVE, Options, option
 from .normalization import Normalization, sum_of
 from .terms import Cut, Term, weighted
@@ -61,9 +62,16 @@ def _within(free: np.ndarray, part: Rectangle) -> np.ndarray:
 
 
 def _own_variation(style: np.ndarray) -> float:
-    """That of a whole image, as an average over its values."""
-    everywhere = as_tensor(np.ones(style.shape[:2]))
-    return float(total_variation(as_tensor(style), everywhere, everywhere)) / style.size
+    """That of a whole image, as an average over its values; some rows at a time."""
+    height, width = style.shape[:2]
+    rows, total = max(1, PIXELS_AT_ONCE // width), 0.0
+    for top in range(0, height, rows):
+        strip = style[top : top + rows + 1]
+        everywhere = np.ones(strip.shape[:2], np.float32)
+        own = everywhere.copy()
+        own[rows:] = 0  # the next strip's first row
+        total += float(total_variation(*map(as_tensor, (strip, everywhere, own))))
+    return total / style.size
 
 
 def total_variation(image: Tensor, free: Tensor, own: Tensor) -> Tensor:

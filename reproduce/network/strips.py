@@ -7,7 +7,7 @@ last strip all of it. What comes out, strip after strip, are the rows of the who
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,19 +38,17 @@ class Strip(NamedTuple):
     put_out: tuple[int, ...]
 
 
-def strips_of(height: int, rows: int, layers: Sequence[str], fewest: int = 1) -> list[Strip]:
+def strips_of(height: int, rows: int, layers: Sequence[str]) -> list[Strip]:
     """An image of so many rows of pixels in strips of about as many rows, on the grid of the deepest layer.
 
     Args:
         height: of the image.
-        rows: of a strip, at most; but no fewer than `fewest`.
+        rows: of a strip, at most; but no fewer than that grid has.
         layers: whose features are wanted.
-        fewest: rows of a strip at least, where the image has as many.
     """
     grid = max(map(stride, layers))
-    fewest = -(-fewest // grid) * grid
-    count = -(-height // max(min(rows, height) // grid * grid, fewest)) if rows < height else 1
-    each = max(-(-height // (count * grid)) * grid, fewest)  # all about as many
+    count = -(-height // max(rows // grid * grid, grid)) if rows < height else 1
+    each = -(-height // (count * grid)) * grid  # all about as many
     operations = operations_until(tuple(layers))
     strips, top = [], 0
     known, carried = _after(0, False, operations)
@@ -61,15 +59,6 @@ def strips_of(height: int, rows: int, layers: Sequence[str], fewest: int = 1) ->
         strips.append(Strip(top, bottom, bottom == height, brought, carried, put_out))
         top, known, carried = bottom, out, kept
     return strips
-
-
-def fewest_rows(layers: Sequence[str], halos: Mapping[str, int]) -> int:
-    """Rows of pixels that bring something of every layer, beside what the halo takes, on the deepest one's grid."""
-    operations, grid = operations_until(tuple(layers)), max(map(stride, layers))
-    rows = grid
-    while not all(_after(rows, False, operations)[0][layer] > halos.get(layer, 0) for layer in layers):
-        rows += grid
-    return rows
 
 
 def _after(given: int, all_given: bool, operations: Sequence[Operation]) -> tuple[dict[str, int], tuple[int, ...]]:

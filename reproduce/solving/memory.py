@@ -111,7 +111,7 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
     at_once = _at_once(parts, shape, settings)
 
     def most(way: Way, remembered: int) -> float:
-        return most_bytes(canvas, pixels, shape, settings, remembered, way.features_bytes)
+        return most_bytes(canvas, pixels, shape, settings, remembered, way)
 
     def fits(way: Way, remembered: int) -> bool:
         return most(way, remembered) <= limits.process and GPU_BYTES + way.features_bytes <= limits.gpu
@@ -143,6 +143,10 @@ class Way(NamedTuple):
     strips: int
     features_bytes: float
     computed_again: float
+
+    @property
+    def in_columns(self) -> bool:
+        return self.cutting is not None and self.cutting.width < math.inf
 
 
 def _at_once(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Way:
@@ -253,10 +257,11 @@ def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
     return rows * sum(4 * channels(layer) / stride(layer) for layer in convolutions_until(layers)) * width
 
 
-def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, history: int, features: float) -> float:
-    """What a run holds at most, of which features take so much, where L-BFGS remembers so many gradients."""
-    # What TensorFlow has once taken it keeps.
-    tensors = max(forward_bytes(pixels, shape, settings), features)
+def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, history: int, way: Way) -> float:
+    """What a run holds at most that goes through the network so, where L-BFGS remembers so many gradients."""
+    # What TensorFlow has once taken it keeps, and in that of a whole painting's strips those of columns do not fit.
+    of_painting, both = forward_bytes(pixels, shape, settings), sum if way.in_columns else max
+    tensors = both((of_painting, way.features_bytes))
     held = max(held_bytes(pixels, history, settings), finishing_bytes(canvas, settings))
     return PROCESS_BYTES + canvas.pixels * canvas.bytes_per_pixel + tensors + held
 
@@ -269,8 +274,8 @@ def _refusal(limit: float, canvas: Canvas, parts: Sequence[Rectangle], shape: Si
         smaller = [Rectangle(*(int(share * side) for side in part)) for part in parts]
         smaller = [part for part in smaller if part.area]
         ways = [_at_once(smaller, size, settings), *(_ways(smaller, size, settings) if smaller else ())]
-        features = min(way.features_bytes for way in ways)
-        return most_bytes(canvas, sum(part.area for part in smaller), size, settings, 1, features)
+        pixels = sum(part.area for part in smaller)
+        return min(most_bytes(canvas, pixels, size, settings, 1, way) for way in ways)
 
     share, step = 0.0, 0.5
     while step > 0.001:
@@ -294,12 +299,14 @@ def _halos(settings: Settings) -> dict[str, int]:
 
 
 def held_bytes(pixels: float, history: int, settings: Settings) -> float:
-    """What is held of so many pixels, beside features and full-size images, while they are optimised."""
+    """What is held of so many pixels, beside features and full-size images: first while the terms of the loss are made,
+    then while pixels are optimised."""
     layers, style = settings.layers, settings.style
     targets = _cell_bytes(settings.content.used)
     masks = sum(4 / stride(layer) ** 2 for layer in layers)
     solver = solver_bytes(3, history) if settings.solver.iterations else 0.0
-    return (solver + WORKING_BYTES + targets + masks + style.bytes_per_pixel) * pixels
+    most = max(style.making_bytes_per_pixel, solver + style.bytes_per_pixel)
+    return (most + WORKING_BYTES + targets + masks) * pixels
 
 
 def finishing_bytes(canvas: Canvas, settings: Settings) -> float:

@@ -9,13 +9,15 @@ known.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from functools import partial
+from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..images.geometry import Rectangle
-from ..losses.terms import Cut, Term, values_of
+from ..losses.normalization import sum_of
+from ..losses.terms import Cut, Rows, Term, values_of
 from ..network.architecture import PIXELS, operations_until, reach, stride
 from ..network.backend import Tensor, as_array, as_tensor, compiled_for, keras, ops, pull_back, with_gradient
 from ..network.features import Extractor, even_cuts, to_network_input, window_around
@@ -248,6 +250,8 @@ class StripEvaluation:
         ]
         self._like = [self._state_before(band) for band in self._bands]
         self._summarize = compiled_for(self._summaries, *map(self._example, range(len(self._bands))))
+        self._by_rows = {name: term.rows for name, term in self._terms.items() if term.rows}
+        self._of_row: dict[str, Callable] = {}
         self._finish: Callable | None = None  # compiled when it is known what summaries are like
         self._pull: Callable
 
@@ -261,22 +265,30 @@ class StripEvaluation:
 
         *others, last = range(len(self._bands))
         summaries, kept, ends = [], {}, {}
+        rows: list[dict[str, np.ndarray]] = []  # of each strip
         state = self._like[0]
         for number in others:
             if number % self._keep_every == 0:
                 kept[number] = state
             summary, left = self._summarize(*self._arguments(number, state, values))
-            summaries.append(summary)
+            summaries.append(self._without_rows(summary, rows))
             if self._bands[number].strip.last:  # of its part: nothing depends on what it leaves
                 ends[number] = keras.tree.map_structure(ops.zeros_like, left)
             state = self._left_below(number, left)
+        arguments = self._arguments(last, state, values)
+        if self._by_rows:
+            self._without_rows(self._summarize(*arguments)[0], rows)
+        of_rows = self._turn_into_slopes(rows)
         if self._finish is None:
-            self._finish = compiled_for(self._last, (self._example(last), tuple(summaries)))
+            self._finish = compiled_for(self._last, (self._example(last), tuple(summaries), rows[-1] if rows else {}))
             if others:
                 left = (ends.get(number, self._like[number + 1]) for number in others)
-                self._pull = compiled_for(self._pulled, *zip(map(self._example, others), summaries, left))
-        arguments = self._arguments(last, state, values)
-        terms, (of_pixels, slope_of_state, slopes) = self._finish(arguments, tuple(summaries))
+                like = map(self._with_rows, summaries, rows or repeat({}))
+                self._pull = compiled_for(self._pulled, *zip(map(self._example, others), like, left))
+        terms, (of_pixels, slope_of_state, slopes) = self._finish(
+            arguments, tuple(summaries), rows.pop() if rows else {}
+        )
+        terms |= of_rows
         put(self._bands[last], of_pixels)
         for number in reversed(others):
             for above in range(max(kept), number):  # what is not kept of the strips from there on
@@ -284,9 +296,39 @@ class StripEvaluation:
                     above, self._summarize(*self._arguments(above, kept[above], values))[1]
                 )
             arguments = self._arguments(number, kept.pop(number), values)
-            of_pixels, slope_of_state = self._pull(arguments, slopes[number], ends.get(number, slope_of_state))
+            slope = self._with_rows(slopes[number], rows.pop() if rows else {})
+            of_pixels, slope_of_state = self._pull(arguments, slope, ends.get(number, slope_of_state))
             put(self._bands[number], of_pixels)
         return terms, gradient
+
+    def _without_rows(self, summary: tuple, rows: list[dict[str, np.ndarray]]) -> tuple:
+        """A strip's summary without those that are had row by row, which are kept apart, in arrays of their own."""
+        of_terms, for_the_rest = summary
+        named: dict[str, Tensor] = dict(zip(self._terms, of_terms))
+        if self._by_rows:
+            rows.append({name: np.array(named[name]) for name in self._by_rows})
+        nothing = dict.fromkeys(self._by_rows, np.zeros(0, keras.config.floatx()))
+        return tuple({**named, **nothing}.values()), for_the_rest
+
+    def _with_rows(self, summary: tuple, rows: Mapping[str, np.ndarray]) -> tuple:
+        of_terms, for_the_rest = summary
+        return tuple({**dict(zip(self._terms, of_terms)), **rows}.values()), for_the_rest
+
+    def _turn_into_slopes(self, rows: Sequence[dict[str, np.ndarray]]) -> dict[str, Tensor]:
+        """The values of the terms that are had row by row; each strip's summary becomes the value's slope along it."""
+        values = dict.fromkeys(self._by_rows, 0.0)
+        for name, by_rows in self._by_rows.items():
+            of_strips = [of_strip[name] for of_strip in rows]
+            ends = np.cumsum([of_strip.shape[1] for of_strip in of_strips])
+            for number, constant in enumerate(by_rows.constants):
+                row = np.concatenate([of_strip[number] for of_strip in of_strips])
+                if name not in self._of_row:
+                    self._of_row[name] = compiled_for(partial(_value_and_slope, by_rows), (row, constant))
+                value, slope = self._of_row[name](row, constant)
+                values[name] += value
+                for of_strip, part in zip(of_strips, np.split(as_array(slope), ends[:-1])):
+                    of_strip[number] = part
+        return values
 
     def _left_below(self, number: int, left: State) -> State:
         """What the strip after one of them is given, where that leaves so much: a new part begins with nothing."""
@@ -352,16 +394,19 @@ class StripEvaluation:
         for_the_rest = (features[self._until],) if self._until else ()
         return (tuple(summaries), for_the_rest), State(carried, tuple(shared))
 
-    def _last(self, arguments: tuple, summaries: tuple) -> tuple[dict, Any]:
+    def _last(self, arguments: tuple, summaries: tuple, rows: Mapping[str, Tensor]) -> tuple[dict, Any]:
         """The terms, and their gradient with respect to the last strip's pixels, to what was left to it, and to the
-        summaries of all others."""
+        summaries of all others. Where a term is had row by row, `rows` is its slope along the last strip's summary."""
         pixels, state, *given = arguments
 
         def terms(x: tuple) -> dict[str, Tensor]:
             pixels, state, others = x
-            summaries = [*others, self._summaries(pixels, state, *given)[0]]
-            of_terms, for_the_rest = zip(*summaries)
-            values = values_of(self._terms, of_terms) | self._values_of_the_rest(for_the_rest)
+            last = self._summaries(pixels, state, *given)[0]
+            of_terms, for_the_rest = zip(*others, last)
+            values = self._values_of_the_rest(for_the_rest)
+            for name, term, *several in zip(self._terms, self._terms.values(), *of_terms):
+                # What has this slope, in place of the value that is known already.
+                values[name] = sum_of(rows[name] * several[-1]) if name in rows else term.value(term.joined(several))
             return {name: values[name] for name in self._names}
 
         return with_gradient(terms, (pixels, state, summaries))
@@ -378,6 +423,11 @@ class StripEvaluation:
         """The loss's slope along a strip's pixels and what was left to it, from that along what it gives."""
         pixels, state, *given = arguments
         return pull_back(lambda x: self._summaries(*x, *given), (pixels, state), (slopes, slope_of_state))
+
+
+def _value_and_slope(rows: Rows, row: Tensor, constants: Tensor) -> tuple[Tensor, Tensor]:
+    values, slope = with_gradient(lambda x: {"value": rows.value(x, constants)}, row)
+    return values["value"], slope
 
 
 class _Rest:
