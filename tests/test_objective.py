@@ -12,6 +12,7 @@ import reference
 from reproduce.errors import InputError
 from reproduce.images.arrays import resize
 from reproduce.images.masks import bounding_box
+from reproduce.losses import variation
 from reproduce.network import features as network_features
 from reproduce.network.architecture import reach, stride
 from reproduce.network.backend import as_tensor, keras, ops, value_and_gradient
@@ -368,6 +369,13 @@ class NaiveStyle:
     def entries(self, channels):
         of_keras = (2 * 3 * self.pixels) ** 2  # channels and size of the image
         return {"sum": 1, "mean": channels**2, "gatys": 4 * channels**2, "keras": of_keras}[self.normalization]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 8, 9])
+def test_a_painting_s_own_variation_some_rows_at_a_time(random, monkeypatch, rows):
+    style = random.random((8, 11, 3), np.float32)
+    monkeypatch.setattr(variation, "PIXELS_AT_ONCE", rows * 11)
+    assert variation._own_variation(style) == pytest.approx(own_variation(style.astype(np.float64)), rel=1e-5)
 
 
 def own_variation(image):

@@ -5,6 +5,10 @@ With that known, and its slope, the strips go through the network once more, fro
 the gradient of a strip needs that of what it has carried to the next (`network.strips`). Every cell of every layer
 counts in one strip, and nothing is approximated. The last strip goes through once: when it is its turn, all others are
 known.
+
+A wide image is cut into columns first, which see a little of one another; where two columns see a pixel, the gradient
+is the sum of both's. Summaries as large as the image are had row by row (`losses.terms.Rows`), and then the last strip
+goes through twice, as the others do.
 """
 
 import math
