@@ -262,6 +262,11 @@ def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, h
     # What TensorFlow has once taken it keeps, and in that of a whole painting's strips those of columns do not fit.
     of_painting, both = forward_bytes(pixels, shape, settings), sum if way.in_columns else max
     tensors = both((of_painting, way.features_bytes))
+    if way.cutting is not None and settings.solver.coarse_to_fine:  # nor do those of the next coarser scale
+        at_once = (
+            BYTES_PER_ACTIVATION_BYTE * _precision_share(settings) * _cell_bytes(convolutions_until(settings.layers))
+        )
+        tensors += min(way.features_bytes, at_once * pixels / 4)
     held = max(held_bytes(pixels, history, settings), finishing_bytes(canvas, settings))
     return PROCESS_BYTES + canvas.pixels * canvas.bytes_per_pixel + tensors + held
 
