@@ -14,7 +14,7 @@ goes through twice, as the others do.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,8 +134,8 @@ def _columns(cells: dict[str, Rectangle], width: float) -> Iterator[dict[str, Re
     for first, end in pairwise(cuts):
         column = {}
         for layer, of_layer in cells.items():
-            sides = (min(max(of_layer.left, side // stride(layer)), of_layer.right) for side in (first, end))
-            column[layer] = of_layer._replace(**dict(zip(("left", "right"), sides)))
+            left, right = (min(max(of_layer.left, side // stride(layer)), of_layer.right) for side in (first, end))
+            column[layer] = of_layer._replace(left=left, right=right)
         yield column
 
 
@@ -282,16 +282,16 @@ class StripEvaluation:
         arguments = self._arguments(last, state, values)
         if self._by_rows:
             self._without_rows(self._summarize(*arguments)[0], rows)
+        else:
+            rows.append({})
         of_rows = self._turn_into_slopes(rows)
         if self._finish is None:
-            self._finish = compiled_for(self._last, (self._example(last), tuple(summaries), rows[-1] if rows else {}))
+            self._finish = compiled_for(self._last, (self._example(last), tuple(summaries), rows[-1]))
             if others:
                 left = (ends.get(number, self._like[number + 1]) for number in others)
-                like = map(self._with_rows, summaries, rows or repeat({}))
+                like = map(self._with_rows, summaries, rows)
                 self._pull = compiled_for(self._pulled, *zip(map(self._example, others), like, left))
-        terms, (of_pixels, slope_of_state, slopes) = self._finish(
-            arguments, tuple(summaries), rows.pop() if rows else {}
-        )
+        terms, (of_pixels, slope_of_state, slopes) = self._finish(arguments, tuple(summaries), rows.pop())
         terms |= of_rows
         put(self._bands[last], of_pixels)
         for number in reversed(others):
@@ -300,7 +300,7 @@ class StripEvaluation:
                     above, self._summarize(*self._arguments(above, kept[above], values))[1]
                 )
             arguments = self._arguments(number, kept.pop(number), values)
-            slope = self._with_rows(slopes[number], rows.pop() if rows else {})
+            slope = self._with_rows(slopes[number], rows.pop())
             of_pixels, slope_of_state = self._pull(arguments, slope, ends.get(number, slope_of_state))
             put(self._bands[number], of_pixels)
         return terms, gradient
@@ -309,8 +309,7 @@ class StripEvaluation:
         """A strip's summary without those that are had row by row, which are kept apart, in arrays of their own."""
         of_terms, for_the_rest = summary
         named: dict[str, Tensor] = dict(zip(self._terms, of_terms))
-        if self._by_rows:
-            rows.append({name: np.array(named[name]) for name in self._by_rows})
+        rows.append({name: np.array(named[name]) for name in self._by_rows})
         nothing = dict.fromkeys(self._by_rows, np.zeros(0, keras.config.floatx()))
         return tuple({**named, **nothing}.values()), for_the_rest
 
