@@ -66,9 +66,10 @@ def _term(layer: str, matches: list[Matches], sources: Sources) -> Term:
     masks, row = sources.masks[layer], sources.normalization
     targets, weights = np.concatenate([found.vectors[:, 0, 0] for found in matches]), flat(masks)[flat(masks) > 0]
     total = float(weights.sum(dtype=np.float64)) if row.average else 1.0
+    chosen = [mask > 0 for mask in masks]
 
     def constants(cut: Cut) -> tuple[np.ndarray, ...]:
-        which, places = cut.chosen([mask > 0 for mask in masks])
+        which, places = cut.chosen(chosen)
         return places, targets[which], weights[which]
 
     def summary(features: Tensor, places: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

@@ -42,9 +42,10 @@ class PerPatch(Matching):
             own = float(patch_gram_distance(nothing, as_tensor(targets), as_tensor(weights), NORMALIZATIONS["sum"]))
             row = row._replace(gram=lambda *_: 1, distance=lambda *_: max(own, FAINTEST_TARGET), average=False)
         total = float(weights.sum(dtype=np.float64)) if row.average else 1.0
+        chosen = [mask > 0 for mask in masks]
 
         def constants(cut: Cut) -> tuple[np.ndarray, ...]:
-            which, centers = cut.chosen([mask > 0 for mask in masks])
+            which, centers = cut.chosen(chosen)
             return _places_around(centers, cut.seen.shape, size), share[which], targets[which], weights[which]
 
         def summary(features: Tensor, places: Tensor, share: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

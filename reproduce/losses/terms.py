@@ -44,17 +44,15 @@ class Cut(NamedTuple):
         """Of some cells, bool (h, w) of each part, those that count here.
 
         Returns:
-            bool (n,), which these are of all that were chosen, row by row, one part after the other; and int32 (m,),
-            where they are among what is seen, row by row.
+            (m,), which these are of all that were chosen, row by row, one part after the other; and int32 (m,), where
+            they are among what is seen, row by row.
         """
-        before = sum(int(where.sum()) for where in parts[: self.part])
-        rows, columns = np.nonzero(parts[self.part])
-        own, seen = self.own, self.seen
-        inside = (rows >= own.top) & (rows < own.bottom) & (columns >= own.left) & (columns < own.right)
-        which = np.zeros(sum(int(where.sum()) for where in parts), bool)
-        which[before : before + len(rows)] = inside
-        places = (rows[inside] - seen.top) * seen.shape[1] + columns[inside] - seen.left
-        return which, places.astype(np.int32)
+        where, own, seen = parts[self.part], self.own, self.seen
+        above = sum(map(np.count_nonzero, parts[: self.part])) + np.count_nonzero(where[: own.top])
+        rows, columns = np.nonzero(where[own.top : own.bottom])
+        inside = (columns >= own.left) & (columns < own.right)
+        places = (rows[inside] + own.top - seen.top) * seen.shape[1] + columns[inside] - seen.left
+        return above + np.flatnonzero(inside), places.astype(np.int32)
 
 
 def total(summaries: Sequence[Tensor]) -> Tensor:
@@ -218,8 +216,13 @@ class StyleLoss(Options, ABC):
 
 def weighted(weight: float, term: Term) -> Term:
     """The term times a weight."""
-    rows = term.rows
+    value, rows = term.value, term.rows
     if rows is not None:
         of_row = rows.value
         rows = rows._replace(value=lambda *row: weight * of_row(*row))
-    return replace(term, value=lambda summary: weight * term.value(summary), rows=rows)
+    return replace(term, value=lambda summary: weight * value(summary), rows=rows)
+
+
+def without_constants(term: Term) -> Term:
+    """The term when it has told all its constants, without what it held for them, such as targets."""
+    return replace(term, constants=lambda cut: ())

@@ -47,7 +47,7 @@ class Variation(Options):
 
         def constants(cut: Cut) -> tuple[np.ndarray, ...]:
             seen = variable[cut.part][cut.seen.slices].astype(np.float32)
-            return seen, cut.of([np.ones(part.shape, np.float32) for part in variable])
+            return seen, cut.of([np.broadcast_to(np.float32(1), part.shape) for part in variable])
 
         return {"total variation": weighted(weight, Term(PIXELS, constants, total_variation, halo=1))}
 

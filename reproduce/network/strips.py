@@ -8,7 +8,7 @@ last strip all of it. What comes out, strip after strip, are the rows of the who
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,15 +79,21 @@ def _after(given: int, all_given: bool, operations: Sequence[Operation]) -> tupl
 
 
 def carried_zeros(steps: Steps, width: int, rows: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Zeros (1, rows, w, C) like what each operation keeps so many rows of, in an image that is `width` pixels wide."""
+    """Zeros (1, rows, w, C) like what each operation keeps so many rows of, in an image that is `width` pixels wide;
+    read-only, they take no memory."""
     kept, channels = [], 3
     for (operation, layer), number in zip(steps, rows):
-        kept.append(np.zeros((1, number, width, channels), layer.compute_dtype))
+        kept.append(zeros((1, number, width, channels), layer.compute_dtype))
         if operation.kind == "convolution":
             channels = layer.filters
         else:
             width //= 2
     return tuple(kept)
+
+
+def zeros(shape: tuple[int, ...], kind: Any) -> np.ndarray:
+    """Zeros, read-only, that take no memory."""
+    return np.broadcast_to(np.zeros((), kind), shape)
 
 
 def through(

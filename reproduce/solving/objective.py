@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..images.geometry import Rectangle
 from ..losses.normalization import normalization_of
-from ..losses.terms import Sources, Term, values_of, weighted
+from ..losses.terms import Sources, Term, values_of, weighted, without_constants
 from ..matching.correspondence import OnShare
 from ..network.active import ActiveNetwork, Frame, independent_parts
 from ..network.architecture import PIXELS, reach, stride
@@ -121,7 +121,8 @@ class Objective:
             terms = self._terms(problem, cells, content, extractor, settings, on_share)
             networks = [network for network, _ in around]
             looks = [_Look(*of_part, problem.content, terms) for of_part in zip(parts, whole, networks)]
-            self._evaluate = self._at_once(terms, looks)
+            told = {name: without_constants(term) for name, term in terms.items()}
+            self._evaluate = self._at_once(told, looks)
 
     def _at_once(self, terms: dict[str, Term], looks: list["_Look"]) -> Callable:
         """The evaluation in which all that changes goes through the network at once, what does not is kept."""

@@ -21,12 +21,12 @@ import numpy as np
 
 from ..images.geometry import Rectangle
 from ..losses.normalization import sum_of
-from ..losses.terms import Cut, Rows, Term, values_of
+from ..losses.terms import Cut, Rows, Term, values_of, without_constants
 from ..network.architecture import PIXELS, operations_until, reach, stride
 from ..network.backend import Tensor, as_array, as_tensor, compiled_for, keras, ops, pull_back, with_gradient
 from ..network.features import Extractor, even_cuts, to_network_input, window_around
 from ..network.layers import as_float
-from ..network.strips import Strip, carried_zeros, strips_of, through
+from ..network.strips import Strip, carried_zeros, strips_of, through, zeros
 
 
 class Cutting(NamedTuple):
@@ -193,11 +193,14 @@ class Summaries:
     """
 
     def __init__(self, terms: Iterable[Term], band: Band):
-        self._terms = [(term, [as_tensor(array) for array in constants_of(term, band, band.own)]) for term in terms]
+        self._terms = [
+            (term.layer, term.summary, [as_tensor(array) for array in constants_of(term, band, band.own)])
+            for term in terms
+        ]
 
     def __call__(self, features: Mapping[str, Tensor]) -> list[Tensor]:
         """A summary for each term, from layer -> features (h, w, C) of the part's cells."""
-        return [term.summary(features[term.layer], *constants) for term, constants in self._terms]
+        return [summary(features[layer], *constants) for layer, summary, constants in self._terms]
 
 
 class State(NamedTuple):
@@ -238,20 +241,13 @@ class StripEvaluation:
         self._depths = {layer.name: layer.output.shape[-1] for _, layer in self._steps} | {PIXELS: 3}
         self._terms = {name: term for name, term in terms.items() if term.layer in (*self._layers, PIXELS)}
         self._halos = halos_of(self._terms.values())
-        self._others = {name: term for name, term in terms.items() if name not in self._terms}
-        whole = bands_of(parts, shape, extractor.layers) if self._others else []
-        self._rest = [_Rest(band, extractor, len(self._steps), self._others) for band in whole]
-        cells = [cells_of(part, shape, extractor.layers) for part in parts]
+        others = {name: term for name, term in terms.items() if name not in self._terms}
+        whole = bands_of(parts, shape, extractor.layers) if others else []
+        self._rest = [_Rest(band, extractor, len(self._steps), others) for band in whole]
+        self._others = {name: without_constants(term) for name, term in others.items()}
+        self._cells = [cells_of(part, shape, extractor.layers) for part in parts]
         put_out = zip(*(band.strip.put_out for band in bands))
         self._empty = {operation.name for (operation, _), rows in zip(self._steps, put_out) if not all(rows)}
-        self._given = [
-            (
-                np.int32(band.strip.last),
-                self._crops(band),
-                tuple(constants_of(term, band, cells[band.part]) for term in self._terms.values()),
-            )
-            for band in self._bands
-        ]
         self._like = [self._state_before(band) for band in self._bands]
         self._summarize = compiled_for(self._summaries, *map(self._example, range(len(self._bands))))
         self._by_rows = {name: term.rows for name, term in self._terms.items() if term.rows}
@@ -355,12 +351,19 @@ class StripEvaluation:
         band = self._bands[number]
         pixels, (in_part, in_strip) = self._content[band.pixels.slices].astype(values.dtype), self._places(band)
         pixels[in_strip] = self._of_part(values, band.part)[in_part]
-        return (pixels, state, *self._given[number])
+        return (pixels, state, *self._given(band))
+
+    def _given(self, band: Band) -> tuple:
+        """Whether a strip is its window's last, where its cells are, and what each term is told of them; made anew each
+        time, for all strips' together are as large as the image."""
+        constants = (constants_of(term, band, self._cells[band.part]) for term in self._terms.values())
+        return np.int32(band.strip.last), self._crops(band), tuple(constants)
 
     def _example(self, number: int) -> tuple:
-        """Arrays like a strip's `_arguments`."""
-        pixels = np.zeros((*self._bands[number].pixels.shape, 3), keras.config.floatx())
-        return (pixels, self._like[number], *self._given[number])
+        """Arrays like a strip's `_arguments`, that take no memory."""
+        band = self._bands[number]
+        given = keras.tree.map_structure(lambda array: zeros(array.shape, array.dtype), self._given(band))
+        return (zeros((*band.pixels.shape, 3), keras.config.floatx()), self._like[number], *given)
 
     def _state_before(self, band: Band) -> State:
         """Zeros like what is left to a strip by those above; to the first that is what lies around the image."""
@@ -368,7 +371,7 @@ class StripEvaluation:
         shared = []
         for layer, halo in self._halos.items():
             rows, columns = min(2 * halo, _brought(band.strip, layer)[0]), band.window.shape[1] // stride(layer)
-            shared.append(np.zeros((rows, columns, self._depths[layer]), keras.config.floatx()))
+            shared.append(zeros((rows, columns, self._depths[layer]), keras.config.floatx()))
         return State(carried, tuple(shared))
 
     def _crops(self, band: Band) -> np.ndarray:
