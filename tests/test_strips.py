@@ -169,6 +169,22 @@ def test_what_is_not_kept_is_computed_again():
         assert len(calls) == expected
 
 
+def arrays_in(thing):
+    """All arrays in nested containers, those that views show."""
+    if isinstance(thing, np.ndarray):
+        return [thing if thing.base is None else thing.base]
+    inside = thing.values() if isinstance(thing, dict) else thing if isinstance(thing, list | tuple) else ()
+    return [array for each in inside for array in arrays_in(each)]
+
+
+def test_strips_hold_nothing_for_later():
+    """What a strip is told, its targets among it, is made at its turn: all of them are as large as the image."""
+    evaluation = both("columns neighbors")[1]._evaluate
+    once = ("_content", "_terms", "_by_rows")  # the image, and targets: not for each strip
+    held = [array for name, thing in vars(evaluation).items() if name not in once for array in arrays_in(thing)]
+    assert len(held) > len(evaluation._bands) and sum(array.nbytes for array in held) < 1000
+
+
 def test_every_cell_counts_once_and_is_known_by_then():
     """Of each layer of a part that does not start on the grid; with the halo, nothing beyond the part is seen."""
     part, shape, layers = Rectangle(13, 5, 403, 187), (407, 187), ("block1_conv2", "block3_conv1", "block4_conv1")
