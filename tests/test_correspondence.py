@@ -68,6 +68,16 @@ def test_gathered_features_are_the_whole_paintings(random, shape):
         np.testing.assert_allclose(features, whole[layer][tuple(places[layer].T)], rtol=1e-4, atol=1e-4)
 
 
+def test_what_is_kept_of_features_is_gathered_in_their_place(random):
+    extractor = Extractor(("block1_conv1", "block3_conv1"), width=0.1)
+    painting = random.random((33, 1100, 3), np.float32)
+    places = {layer: np.array([[3, 20], [0, 270], [7, 1], [3, 20]]) for layer in extractor.layers}
+    whole = gather(extractor, painting, places)
+    kept = gather(extractor, painting, places, lambda layer, features: features[:, :2] * len(layer))
+    for layer, features in whole.items():
+        np.testing.assert_allclose(kept[layer], features[:, :2] * len(layer), rtol=1e-6)
+
+
 MATCHED = np.array([[2, 1], [0, 3], [2, 1], [2, 1]])
 
 

@@ -47,9 +47,9 @@ def test_the_places_beyond_the_matches_follow_from_the_seed(beyond_matches, monk
     """Only those: the matches themselves are no matter of chance."""
     asked, gather = [], sliced.gather
 
-    def remember(extractor, painting, places):
+    def remember(extractor, painting, places, kept):
         asked.append(places)
-        return gather(extractor, painting, places)
+        return gather(extractor, painting, places, kept)
 
     monkeypatch.setattr(sliced, "gather", remember)
     for seed in (0, 0, 1):

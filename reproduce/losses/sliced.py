@@ -19,7 +19,8 @@ SORTED_NUMBERS = 1 << 20  # projections of one layer that an evaluation sorts, a
 FEWEST = 32  # directions, however many features there are
 QUANTILES = 1 << 17  # that describe a target along a direction, where more features are compared with it
 COPIES = 7  # of projections that are held, fitted to objects of 0.7 megapixels with `refined`
-ROW_BYTES = 200  # of what one direction's projections of the finest layer are sorted in
+PLACE_BYTES = 24  # of a target's place, and of the cell that it is for
+ROW_BYTES = 70  # of what one direction's projections of the finest layer are sorted in
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class Sliced(Matching):
     def bytes_per_pixel(self) -> float:
         """Projections, or in their place slopes; and what one direction's are sorted in."""
         return self._projections + ROW_BYTES / min(map(stride, self.style_layers)) ** 2
+
+    @property
+    def making_bytes_per_pixel(self) -> float:
+        """Queries and their matches; the targets' projections, and their places."""
+        places = sum(PLACE_BYTES / stride(layer) ** 2 for layer in self.style_layers)
+        return super().making_bytes_per_pixel + (1 + self.beyond_matches) * (self._projections + places)
 
     @property
     def bytes_per_pixel_at_once(self) -> float:
@@ -71,9 +78,17 @@ class Sliced(Matching):
             )
             for layer, pair in pairs.items()
         }
-        targets = gather(sources.extractor, sources.painting, places)
+        directions: dict[str, Tensor] = {}
+
+        def along(layer: str, features: np.ndarray) -> np.ndarray:
+            if layer not in directions:
+                directions[layer] = _directions(features.shape[1], len(pairs[layer].cells), sources.seed)
+            return as_array(projections(as_tensor(features), directions[layer])).T
+
+        # All that is asked of a painting's features is how they are distributed along each direction.
+        targets = gather(sources.extractor, sources.painting, places, along)
         return {
-            layer: _term(layer, pairs[layer].cells, sources.masks[layer], targets[layer], sources.seed)
+            layer: _term(layer, pairs[layer].cells, sources.masks[layer], targets.pop(layer), directions[layer])
             for layer in self.style_layers
             if len(pairs[layer].cells)  # a thin object may not fill a cell of a deep layer by half
         }
@@ -96,14 +111,18 @@ def _tones(painting: np.ndarray, layer: str) -> np.ndarray:
     return to_lab(resize(painting, feature_shape(painting.shape[:2], layer)))
 
 
-def _term(layer: str, cells: np.ndarray, masks: list[np.ndarray], target: np.ndarray, seed: int) -> Term:
-    """Sliced distance of the features at `cells`, counted over all masks, to the target features (n, C)."""
-    depth = target.shape[1]
-    number = int(np.clip(SORTED_NUMBERS // len(cells), FEWEST, 128))
+def _directions(depth: int, count: int, seed: int) -> Tensor:
+    """Directions (C, K), of unit length, along which so many features of `depth` channels are compared."""
+    number = int(np.clip(SORTED_NUMBERS // max(count, 1), FEWEST, 128))
     random = np.random.default_rng(seed).standard_normal((depth, number))
-    directions = as_tensor(random / np.linalg.norm(random, axis=0))
-    projected = ops.convert_to_numpy(ops.sort(projections(as_tensor(target), directions), axis=-1))
-    wanted = as_array(quantiles(projected, min(len(cells), QUANTILES)))
+    return as_tensor(random / np.linalg.norm(random, axis=0))
+
+
+def _term(layer: str, cells: np.ndarray, masks: list[np.ndarray], target: np.ndarray, directions: Tensor) -> Term:
+    """Sliced distance of the features at `cells`, counted over all masks, to others, whose projections are (n, K)."""
+    number, count = directions.shape[1], min(len(cells), QUANTILES)
+    # They are as many as the painting has pixels, and so sorted along one direction after the other.
+    wanted = np.stack([as_array(quantiles(as_tensor(np.sort(numbers)), count)) for numbers in target.T])
     target_quantiles = as_tensor(wanted)
     energy = energy_of(target_quantiles, len(cells))
     ends = np.cumsum([mask.size for mask in masks])

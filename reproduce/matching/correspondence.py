@@ -153,14 +153,23 @@ def target_places(
     return np.concatenate([matched, np.random.default_rng(seed).choice(alike, count)])
 
 
-def gather(extractor: Extractor, painting: np.ndarray, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The painting's features at places (n, 2) of each layer: (n, C), in memory that does not follow its size."""
-    features: dict[str, np.ndarray] = {}
+def gather(
+    extractor: Extractor,
+    painting: np.ndarray,
+    places: Mapping[str, np.ndarray],
+    kept: Callable[[str, np.ndarray], np.ndarray] = lambda _, features: features,
+) -> dict[str, np.ndarray]:
+    """The painting's features at places (n, 2) of each layer: (n, C), in memory that does not follow its size.
+
+    Args:
+        kept: (layer, features (m, C) of some of the places) -> what to keep of them (m, K), in place of them.
+    """
+    gathered: dict[str, np.ndarray] = {}
     for tile, _ in painting_tiles(extractor, painting):
         for layer, at in ((layer, places[layer]) for layer in places if layer in tile.cells):
             top, left, bottom, right = tile.cells[layer]
             inside = ((at >= (top, left)) & (at < (bottom, right))).all(axis=1)
             row, column = (at[inside] - (top, left)).T
-            found = tile.without_halo(layer)[row, column]
-            features.setdefault(layer, np.zeros((len(at), found.shape[1]), found.dtype))[inside] = found
-    return features
+            found = kept(layer, tile.without_halo(layer)[row, column])
+            gathered.setdefault(layer, np.zeros((len(at), found.shape[1]), found.dtype))[inside] = found
+    return gathered
