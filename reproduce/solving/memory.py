@@ -4,6 +4,7 @@ The model counts the code's own buffers, layer by layer. How many bytes the proc
 measured runs; `python -m experiments benchmark` prints the predicted beside the measured.
 """
 
+import ctypes
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,12 +29,14 @@ Size = tuple[int, int]  # (height, width)
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 GPU_BYTES = 0.5e9  # of a GPU, a guess: the weights, and what its libraries must have to work in
 BYTES_PER_ACTIVATION_BYTE = 1.5  # an evaluation: what is kept for the gradient, and the gradients
-STRIP_BYTES_PER_ACTIVATION_BYTE = 3.0  # that of a strip, with what it is put together from
-REST_BYTES_PER_ACTIVATION_BYTE = 2.2  # and of the rest of the network, where strips end at a pooling
-COPIES_OF_CARRIED = 1.5  # what strips leave to the next, and its slopes
+STRIP_BYTES_PER_ACTIVATION_BYTE = 2.4  # that of a strip, with what it is put together from
+REST_BYTES_PER_ACTIVATION_BYTE = 2.9  # and of the network after a pooling, where strips end
+COPIES_OF_CARRIED = 1.0  # what strips leave to the next, and its slopes
 BFLOAT16_SHARE = 0.65  # of that with bfloat16: what losses look at is of single precision
 FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
 STRIP_FORWARD_BYTES_PER_PIXEL = 2700  # and strip by strip
+KEPT_OF_PAINTING = 0.9  # of these, what strips of the image, whose blocks are others, find no use for
+COLUMNS_BYTES = 0.4e9  # what is held in blocks of one column's size and not of another's
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 # For each pixel of the canvas, of the full-size images and masks, while they are worked on.
 PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 30, 56, 30
@@ -144,10 +147,6 @@ class Way(NamedTuple):
     features_bytes: float
     computed_again: float
 
-    @property
-    def in_columns(self) -> bool:
-        return self.cutting is not None and self.cutting.width < math.inf
-
 
 def _at_once(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Way:
     features = sum(activation_bytes(part, shape, settings.layers) for part in parts)
@@ -163,7 +162,7 @@ def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[W
     for until in poolings:
         rest = set(convolutions_until(layers)) - set(convolutions_until(Cutting(0, until).layers(layers)))
         pixels = sum(window.area for window in windows_of(parts, shape, settings, Cutting(math.inf, until)))
-        at_the_end = REST_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * pixels * _precision_share(settings)
+        at_the_end = REST_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * pixels
         ways += _ways_in(parts, shape, settings, Cutting(math.inf, until), at_the_end)
     for columns in COLUMNS:
         width = max(part.shape[1] for part in parts) / columns
@@ -194,7 +193,7 @@ def _ways_in(
         # A column's first strip is given nothing: what others are given can be computed again, from there on.
         for keep_every in sorted({1, round(math.sqrt(number)), math.ceil(number / len(windows))}):
             kept = _precision_share(settings) * kept_at_once(number, keep_every) * carried
-            held = at_the_end + kept + _strip_bytes(pixels, layers, settings)
+            held = kept + max(_strip_bytes(pixels, layers, settings), at_the_end)
             cutting = columns._replace(at_once=at_once, keep_every=keep_every)
             ways.append(Way(cutting, number, held, computed_again(windows, once, settings, cutting)))
     return ways
@@ -259,16 +258,17 @@ def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
 
 def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, history: int, way: Way) -> float:
     """What a run holds at most that goes through the network so, where L-BFGS remembers so many gradients."""
-    # What TensorFlow has once taken it keeps, and in that of a whole painting's strips those of columns do not fit.
-    of_painting, both = forward_bytes(pixels, shape, settings), sum if way.in_columns else max
-    tensors = both((of_painting, way.features_bytes))
-    if way.cutting is not None and settings.solver.coarse_to_fine:  # nor do those of the next coarser scale
-        at_once = (
-            BYTES_PER_ACTIVATION_BYTE * _precision_share(settings) * _cell_bytes(convolutions_until(settings.layers))
-        )
-        tensors += min(way.features_bytes, at_once * pixels / 4)
+    tensors = _tensor_bytes(forward_bytes(pixels, shape, settings), way)
     held = max(held_bytes(pixels, history, settings), finishing_bytes(canvas, settings))
     return PROCESS_BYTES + canvas.pixels * canvas.bytes_per_pixel + tensors + held
+
+
+def _tensor_bytes(of_painting: float, way: Way) -> float:
+    """What TensorFlow holds, which keeps what it has once taken: for the painting, then for the image."""
+    if way.cutting is None:
+        return max(of_painting, way.features_bytes)
+    columns = COLUMNS_BYTES if way.cutting.width < math.inf else 0.0
+    return KEPT_OF_PAINTING * of_painting + way.features_bytes + columns
 
 
 def _refusal(limit: float, canvas: Canvas, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> str:
@@ -367,6 +367,13 @@ def available_memory() -> float | None:
             available = min(available, limit - used)
         return available
     return None
+
+
+def give_back_memory() -> None:
+    """Give back to the system what has been freed, where the C library keeps it (glibc): hundreds of megabytes of a
+    painting's features, in small pieces."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or none
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _held_memory() -> float:

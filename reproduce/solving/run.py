@@ -19,7 +19,7 @@ from ..network.weights import find_weights
 from ..settings import Settings, change
 from ..stopping import Stop, Stopped
 from .checkpoint import Checkpoint
-from .memory import PAINTING_BYTES, Canvas, Fit, fit, memory_limits
+from .memory import PAINTING_BYTES, Canvas, Fit, fit, give_back_memory, memory_limits
 from .objective import Objective, Problem, Style
 from .optimize import STOPPED_BY_USER, Outcome, minimize
 from .report import Report, commit, peak_memory, reset_peak_memory, versions
@@ -311,6 +311,7 @@ class _Optimizer:
             if before is None:
                 raise
             return before
+        give_back_memory()
         outcome = minimize(
             objective,
             objective.start,
@@ -326,6 +327,7 @@ class _Optimizer:
         keep(outcome)
         del objective
         gc.collect()  # compiled functions refer to themselves, and hold all its targets
+        give_back_memory()
         return outcome
 
 
