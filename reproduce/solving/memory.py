@@ -32,7 +32,7 @@ BYTES_PER_ACTIVATION_BYTE = 1.5  # an evaluation: what is kept for the gradient,
 STRIP_BYTES_PER_ACTIVATION_BYTE = 2.4  # that of a strip, with what it is put together from
 REST_BYTES_PER_ACTIVATION_BYTE = 2.9  # and of the network after a pooling, where strips end
 COPIES_OF_CARRIED = 1.0  # what strips leave to the next, and its slopes
-BFLOAT16_SHARE = 0.65  # of that with bfloat16: what losses look at is of single precision
+BFLOAT16_SHARE = 0.65  # of what goes through at once, with bfloat16; what losses look at is of single precision
 FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
 STRIP_FORWARD_BYTES_PER_PIXEL = 2700  # and strip by strip
 KEPT_OF_PAINTING = 0.9  # of these, what strips of the image, whose blocks are others, find no use for
@@ -192,7 +192,7 @@ def _ways_in(
         carried = sum(len(strips) * _carried_bytes(width, layers) for width, strips in cuts) / number
         # A column's first strip is given nothing: what others are given can be computed again, from there on.
         for keep_every in sorted({1, round(math.sqrt(number)), math.ceil(number / len(windows))}):
-            kept = _precision_share(settings) * kept_at_once(number, keep_every) * carried
+            kept = kept_at_once(number, keep_every) * carried
             held = kept + max(_strip_bytes(pixels, layers, settings), at_the_end)
             cutting = columns._replace(at_once=at_once, keep_every=keep_every)
             ways.append(Way(cutting, number, held, computed_again(windows, once, settings, cutting)))
@@ -246,7 +246,7 @@ def _cell_bytes(layers: Iterable[str]) -> float:
 
 def _strip_bytes(pixels: float, layers: tuple[str, ...], settings: Settings) -> float:
     """Of a strip's features, while its gradient is computed."""
-    features = STRIP_BYTES_PER_ACTIVATION_BYTE * _precision_share(settings) * _cell_bytes(convolutions_until(layers))
+    features = STRIP_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(convolutions_until(layers))
     return (features + settings.style.bytes_per_pixel_at_once) * pixels
 
 
