@@ -30,12 +30,12 @@ PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 GPU_BYTES = 0.5e9  # of a GPU, a guess: the weights, and what its libraries must have to work in
 BYTES_PER_ACTIVATION_BYTE = 1.5  # an evaluation: what is kept for the gradient, and the gradients
 STRIP_BYTES_PER_ACTIVATION_BYTE = 2.4  # that of a strip, with what it is put together from
-REST_BYTES_PER_ACTIVATION_BYTE = 2.9  # and of the network after a pooling, where strips end
+REST_BYTES_PER_ACTIVATION_BYTE = 2.0  # and of the network after a pooling, where strips end
 COPIES_OF_CARRIED = 1.0  # what strips leave to the next, and its slopes
 BFLOAT16_SHARE = 0.65  # of what goes through at once, with bfloat16; what losses look at is of single precision
 FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
 STRIP_FORWARD_BYTES_PER_PIXEL = 2700  # and strip by strip
-KEPT_OF_PAINTING = 0.9  # of these, what strips of the image, whose blocks are others, find no use for
+KEPT_OF_PAINTING = 0.9  # of these, what strips of the image, whose blocks are others, find no use for; the rest does
 COLUMNS_BYTES = 0.4e9  # what is held in blocks of one column's size and not of another's
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 # For each pixel of the canvas, of the full-size images and masks, while they are worked on.
@@ -139,20 +139,32 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
 
 
 class Way(NamedTuple):
-    """A way through the network: cut into strips or not, how many there are, what is held of features, and how many
-    operations are made again."""
+    """A way through the network.
+
+    Attributes:
+        cutting: into strips; None: all goes through at once.
+        strips: how many there are.
+        strip_bytes: held of features while one of them, or all, goes through, and for others.
+        rest_bytes: held of those after the pooling where strips end.
+        computed_again: operations that are made again.
+    """
 
     cutting: Cutting | None
     strips: int
-    features_bytes: float
+    strip_bytes: float
+    rest_bytes: float
     computed_again: float
+
+    @property
+    def features_bytes(self) -> float:
+        return self.strip_bytes + self.rest_bytes
 
 
 def _at_once(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Way:
     features = sum(activation_bytes(part, shape, settings.layers) for part in parts)
     features *= BYTES_PER_ACTIVATION_BYTE * _precision_share(settings)
     taken_out = settings.style.bytes_per_pixel_at_once * sum(part.area for part in parts)
-    return Way(None, len(parts), features + taken_out, 0.0)
+    return Way(None, len(parts), features + taken_out, 0.0, 0.0)
 
 
 def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[Way]:
@@ -193,9 +205,9 @@ def _ways_in(
         # A column's first strip is given nothing: what others are given can be computed again, from there on.
         for keep_every in sorted({1, round(math.sqrt(number)), math.ceil(number / len(windows))}):
             kept = kept_at_once(number, keep_every) * carried
-            held = kept + max(_strip_bytes(pixels, layers, settings), at_the_end)
+            held = kept + _strip_bytes(pixels, layers, settings)
             cutting = columns._replace(at_once=at_once, keep_every=keep_every)
-            ways.append(Way(cutting, number, held, computed_again(windows, once, settings, cutting)))
+            ways.append(Way(cutting, number, held, at_the_end, computed_again(windows, once, settings, cutting)))
     return ways
 
 
@@ -268,7 +280,7 @@ def _tensor_bytes(of_painting: float, way: Way) -> float:
     if way.cutting is None:
         return max(of_painting, way.features_bytes)
     columns = COLUMNS_BYTES if way.cutting.width < math.inf else 0.0
-    return KEPT_OF_PAINTING * of_painting + way.features_bytes + columns
+    return max(KEPT_OF_PAINTING * of_painting, way.rest_bytes) + way.strip_bytes + columns
 
 
 def _refusal(limit: float, canvas: Canvas, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> str:
