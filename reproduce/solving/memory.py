@@ -174,8 +174,8 @@ def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[W
     for until in poolings:
         rest = set(convolutions_until(layers)) - set(convolutions_until(Cutting(0, until).layers(layers)))
         pixels = sum(window.area for window in windows_of(parts, shape, settings, Cutting(math.inf, until)))
-        at_the_end = REST_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * pixels
-        ways += _ways_in(parts, shape, settings, Cutting(math.inf, until), at_the_end)
+        rest_bytes = REST_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(rest) * pixels
+        ways += _ways_in(parts, shape, settings, Cutting(math.inf, until), rest_bytes)
     for columns in COLUMNS:
         width = max(part.shape[1] for part in parts) / columns
         if columns == 1 or width >= NARROWEST:
@@ -184,7 +184,7 @@ def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[W
 
 
 def _ways_in(
-    parts: Sequence[Rectangle], shape: Size, settings: Settings, columns: Cutting, at_the_end: float
+    parts: Sequence[Rectangle], shape: Size, settings: Settings, columns: Cutting, rest_bytes: float
 ) -> list[Way]:
     """The ways to go down such columns in strips, where what comes after takes so many bytes."""
     layers, ways, known = columns.layers(settings.layers), [], 0
@@ -205,9 +205,9 @@ def _ways_in(
         # A column's first strip is given nothing: what others are given can be computed again, from there on.
         for keep_every in sorted({1, round(math.sqrt(number)), math.ceil(number / len(windows))}):
             kept = kept_at_once(number, keep_every) * carried
-            held = kept + _strip_bytes(pixels, layers, settings)
+            strip_bytes = kept + _strip_bytes(pixels, layers, settings)
             cutting = columns._replace(at_once=at_once, keep_every=keep_every)
-            ways.append(Way(cutting, number, held, at_the_end, computed_again(windows, once, settings, cutting)))
+            ways.append(Way(cutting, number, strip_bytes, rest_bytes, computed_again(windows, once, settings, cutting)))
     return ways
 
 
