@@ -122,6 +122,11 @@ class Solver(Options):
 
     iterations: int = option(200, "iterations of L-BFGS", NOT_NEGATIVE)
     history: int = option(10, "gradients that L-BFGS remembers", Rule("of at least 1", lambda value: value >= 1))
+    solver_precision: str = option(
+        "float64",
+        "float64: SciPy's L-BFGS-B; float32: our own, a third of its memory; taken too where memory is short",
+        choices=("float64", "float32"),
+    )
     tolerance: float = option(
         0.0, "stop when an iteration lowers the loss by less than this share of the first loss", NOT_NEGATIVE
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_objective import SMALL, STYLE_LOSSES, network, random_problem, soft_disc
 
-from reproduce import VGG19, stylize
+from reproduce import VGG19, preset, stylize
 from reproduce.applications.registry import STYLIZE
 from reproduce.errors import InputError
 from reproduce.images.geometry import Rectangle
@@ -276,7 +276,7 @@ def nothing_held(monkeypatch):
 
 def test_a_run_in_strips_gives_what_a_run_at_once_gives(nothing_held, random):
     content, style = random.random((107, 131, 3), np.float32), random.random((70, 60, 3), np.float32)
-    run = change(RUN, history=1)  # of which nothing can be given up
+    run = change(RUN, history=1, solver_precision="float32")  # of which nothing can be given up
     whole, cut = (stylize(content, style, run, network=VGG19(width=0.05), memory=limit) for limit in (None, 0.020))
     notice = "for memory, the image goes through the network in "
     assert [line.startswith(notice) for line in cut.report.notices] == [True] and not whole.report.notices
@@ -287,12 +287,37 @@ def test_a_run_in_strips_gives_what_a_run_at_once_gives(nothing_held, random):
     assert cut.report.settings == whole.report.settings
 
 
-def test_l_bfgs_remembers_less_where_nothing_else_fits(nothing_held, random):
+@pytest.mark.parametrize("limit, remembered, strips", [(0.026, 10, 1), (0.010, 1, 9)])
+def test_l_bfgs_takes_less_where_nothing_else_fits(nothing_held, random, limit, remembered, strips):
+    """Single precision first, then fewer gradients; all of it is said."""
     content = random.random((107, 131, 3), np.float32)
-    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=0.015)
-    kept = result.report.settings["history"]
-    assert 1 <= kept < RUN.solver.history
-    assert f"for memory, L-BFGS remembers {kept} gradients, not {RUN.solver.history}" in result.report.notices
+    result = stylize(content, content[:70], RUN, network=VGG19(width=0.05), memory=limit)
+    kept, notices = result.report.settings["history"], " ".join(result.report.notices)
+    assert remembered <= kept and (kept == 10) == (remembered == 10)
+    assert result.report.settings["solver_precision"] == "float32"
+    assert "for memory, L-BFGS is our own in single precision, not SciPy's in double" in notices
+    assert (f"for memory, L-BFGS remembers {kept} gradients, not 10" in notices) == (kept < 10)
+    assert ("strips" in notices) == (strips > 1)
+
+
+def fitted(limits, size, settings):
+    whole = Rectangle(0, 0, *size)
+    return memory.fit(limits, memory.Canvas(whole.area, memory.PAINTING_BYTES), [whole], size, settings)
+
+
+def test_what_fits_is_done_as_is_asked_for():
+    """And what is asked for in single precision does not go back to double."""
+    for settings in (PAPER_BASE, change(PAPER_BASE, solver_precision="float32", history=3)):
+        assert fitted(Limits(8e9), (768, 1024), settings).settings == settings
+        assert fitted(Limits(1.6e9), (768, 1024), settings).settings.solver.solver_precision == "float32"
+
+
+@pytest.mark.parametrize("name", ["paper", "gatys"])
+def test_twelve_megapixels_fit_into_six_gigabytes(name):
+    """At full scale."""
+    settings = preset(name, "stylize", scale=1.0)
+    fitting = fitted(Limits(6e9), (3072, 4096), settings)
+    assert fitting.memory_bytes <= 6e9 and fitting.settings.solver.solver_precision == "float32"
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.5, 1.0])
@@ -313,7 +338,7 @@ def test_the_plan_keeps_the_limit_or_says_what_would(scale):
 def test_more_memory_means_fewer_strips_and_less_work():
     settings = change(PAPER_BASE, scale=0.5)
     few, some, none = (
-        STYLIZE.estimate((3072, 4096), [(1, 1)], settings, limits=Limits(limit)) for limit in (6e9, 8e9, math.inf)
+        STYLIZE.estimate((3072, 4096), [(1, 1)], settings, limits=Limits(limit)) for limit in (4e9, 6e9, math.inf)
     )
     assert few.strips > 1 and some.strips > 1 and none.strips == 1
     assert few.flops > some.flops > none.flops
@@ -331,7 +356,8 @@ def test_the_memory_of_a_gpu_is_a_limit_too(monkeypatch):
     """Features are there, images and what L-BFGS remembers are not."""
     settings, size = change(PAPER_BASE, scale=1.0), (1536, 2048)
     free, of_gpu = (STYLIZE.estimate(size, [(1, 1)], settings, limits=Limits(gpu=gpu)) for gpu in (math.inf, 3e9))
-    assert free.strips == 1 and of_gpu.strips > 1 and of_gpu.history == free.history
+    assert free.strips == 1 and of_gpu.strips > 1
+    assert fitted(Limits(gpu=3e9), size, settings).settings == settings
     with pytest.raises(InputError, match=r"at least \d\.\d GB of GPU memory. Received: 0.6 GB"):
         STYLIZE.estimate(size, [(1, 1)], settings, limits=Limits(gpu=0.6e9))
     assert memory.memory_limits(4) == (4e9, math.inf)

@@ -17,7 +17,7 @@ NEW_POINT, EVALUATE, STOP = 1, 3, 5  # what `setulb` asks for, or is told
 EVALUATIONS_REACHED, ITERATIONS_REACHED = 502, 504  # why it stops
 
 
-def solver_bytes(variables: int, history: int) -> float:
+def lbfgsb_bytes(variables: int, history: int) -> float:
     """Memory of an optimisation of so many variables that remembers so many gradients."""
     return variables * (16.0 * history + BYTES_PER_VARIABLE)
 

@@ -1,4 +1,5 @@
-"""What a run holds in memory, and how it is kept within a limit: by strips, and by a shorter memory of L-BFGS.
+"""What a run holds in memory, and how it is kept within a limit: by strips, and by an L-BFGS in single precision,
+or with a shorter memory.
 
 The model counts the code's own buffers, layer by layer. How many bytes the process holds for each of them was fitted to
 measured runs; `python -m experiments benchmark` prints the predicted beside the measured.
@@ -19,8 +20,9 @@ from ..network.architecture import channels, convolutions_until, operations_unti
 from ..network.backend import gpu_memory_limit
 from ..network.features import PIXELS_AT_ONCE, STRIP_PIXELS
 from ..network.strips import strips_of
-from ..settings import Settings
-from .lbfgs import solver_bytes
+from ..settings import Settings, change
+from .lbfgs import lbfgsb_bytes
+from .projected import projected_lbfgs_bytes
 from .strips import Band, Cutting, bands_of
 
 Size = tuple[int, int]  # (height, width)
@@ -46,12 +48,12 @@ DETAIL_BYTES = 0.25e9  # of that, the painting's patches that detail is borrowed
 # For each pixel that is worked on: where it starts, the best, its values, their gradient, masks.
 WORKING_BYTES = 12 * 4 + 6
 
+SOLVER_BYTES = {"float64": lbfgsb_bytes, "float32": projected_lbfgs_bytes}
 FEWEST_ROWS = 32  # of a strip: each takes some time of its own
 COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16)  # into how many an image is cut
 NARROWEST = 400  # pixels of a column: it sees some 100 more on each side
-WORTH_OF_A_GRADIENT = (
-    0.025  # more iterations for each that L-BFGS does not remember: 9 % with 5 in place of 10, 20 % with 3
-)
+# More iterations for each that L-BFGS does not remember: 9 % with 5 in place of 10, 20 % with 3.
+WORTH_OF_A_GRADIENT = 0.025
 RESERVE = 0.1  # of the free memory: is left to others
 
 
@@ -87,14 +89,14 @@ class Fit(NamedTuple):
     Attributes:
         memory_bytes: held at most, as far as the model knows.
         cutting: into strips; None: all goes through the network at once.
-        history: gradients that L-BFGS remembers.
         strips: in which the image goes through the network.
+        settings: with another precision and memory of L-BFGS, where those asked for do not fit.
     """
 
     memory_bytes: float
     cutting: Cutting | None
-    history: int
     strips: int
+    settings: Settings
 
 
 def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Fit:
@@ -110,32 +112,40 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
     Raises:
         TooLarge: it cannot be done; with the size that could.
     """
-    history, pixels = settings.solver.history, sum(part.area for part in parts)
+    pixels = sum(part.area for part in parts)
     at_once = _at_once(parts, shape, settings)
 
-    def most(way: Way, remembered: int) -> float:
-        return most_bytes(canvas, pixels, shape, settings, remembered, way)
+    def most(way: Way, changed: Settings) -> float:
+        return most_bytes(canvas, pixels, shape, changed, way)
 
-    def fits(way: Way, remembered: int) -> bool:
-        return most(way, remembered) <= limits.process and GPU_BYTES + way.features_bytes <= limits.gpu
+    def fits(way: Way, changed: Settings) -> bool:
+        return most(way, changed) <= limits.process and GPU_BYTES + way.features_bytes <= limits.gpu
 
-    if fits(at_once, history):
-        return Fit(most(at_once, history), None, history, len(parts))
-    ways = _ways(parts, shape, settings)
-    on_gpu = GPU_BYTES + min(way.features_bytes for way in (at_once, *ways))
+    if fits(at_once, settings):
+        return Fit(most(at_once, settings), None, at_once.strips, settings)
+    ways = [at_once, *_ways(parts, shape, settings)]
+    on_gpu = GPU_BYTES + min(way.features_bytes for way in ways)
     if on_gpu > limits.gpu:
         raise TooLarge(f"Expected at least {on_gpu / 1e9:.1f} GB of GPU memory. Received: {limits.gpu / 1e9:.1f} GB")
     once = pixels * _operations(settings.layers)
 
-    def cost(found: tuple[int, Way]) -> float:
-        remembered, way = found
-        return (once + way.computed_again) * (1 + WORTH_OF_A_GRADIENT * (history - remembered))
+    def cost(found: tuple[Settings, Way]) -> float:
+        changed, way = found
+        forgotten = settings.solver.history - changed.solver.history
+        return (once + way.computed_again) * (1 + WORTH_OF_A_GRADIENT * forgotten)
 
-    fitting = [(remembered, way) for remembered in range(history, 0, -1) for way in ways if fits(way, remembered)]
+    fitting = [(changed, way) for changed in _smaller_solvers(settings) for way in ways if fits(way, changed)]
     if fitting:
-        remembered, way = min(fitting, key=cost)
-        return Fit(most(way, remembered), way.cutting, remembered, way.strips)
+        changed, way = min(fitting, key=cost)
+        return Fit(most(way, changed), way.cutting, way.strips, changed)
     raise TooLarge(_refusal(limits.process, canvas, parts, shape, settings))
+
+
+def _smaller_solvers(settings: Settings) -> list[Settings]:
+    """The settings, and with an L-BFGS that takes less: first those that do as is asked for; the last takes least."""
+    precisions = dict.fromkeys((settings.solver.solver_precision, "float32"))
+    histories = range(settings.solver.history, 0, -1)
+    return [change(settings, solver_precision=of, history=length) for of in precisions for length in histories]
 
 
 class Way(NamedTuple):
@@ -268,10 +278,10 @@ def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
     return rows * sum(4 * channels(layer) / stride(layer) for layer in convolutions_until(layers)) * width
 
 
-def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, history: int, way: Way) -> float:
-    """What a run holds at most that goes through the network so, where L-BFGS remembers so many gradients."""
+def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, way: Way) -> float:
+    """What a run holds at most in which so many pixels change, and go through the network so."""
     tensors = _tensor_bytes(forward_bytes(pixels, shape, settings), way)
-    held = max(held_bytes(pixels, history, settings), finishing_bytes(canvas, settings))
+    held = max(held_bytes(pixels, settings), finishing_bytes(canvas, settings))
     return PROCESS_BYTES + canvas.pixels * canvas.bytes_per_pixel + tensors + held
 
 
@@ -285,6 +295,7 @@ def _tensor_bytes(of_painting: float, way: Way) -> float:
 
 def _refusal(limit: float, canvas: Canvas, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> str:
     """What to say where nothing fits: the size that would."""
+    smallest = _smaller_solvers(settings)[-1]
 
     def least(share: float) -> float:
         size = int(share * shape[0]), int(share * shape[1])
@@ -292,7 +303,7 @@ def _refusal(limit: float, canvas: Canvas, parts: Sequence[Rectangle], shape: Si
         smaller = [part for part in smaller if part.area]
         ways = [_at_once(smaller, size, settings), *(_ways(smaller, size, settings) if smaller else ())]
         pixels = sum(part.area for part in smaller)
-        return min(most_bytes(canvas, pixels, size, settings, 1, way) for way in ways)
+        return min(most_bytes(canvas, pixels, size, smallest, way) for way in ways)
 
     share, step = 0.0, 0.5
     while step > 0.001:
@@ -315,13 +326,14 @@ def _halos(settings: Settings) -> dict[str, int]:
     return dict.fromkeys(settings.style.style_layers, settings.style.halo)
 
 
-def held_bytes(pixels: float, history: int, settings: Settings) -> float:
+def held_bytes(pixels: float, settings: Settings) -> float:
     """What is held of so many pixels, beside features and full-size images: first while the terms of the loss are made,
     then while pixels are optimised."""
-    layers, style = settings.layers, settings.style
+    layers, style, optimizing = settings.layers, settings.style, settings.solver
     targets = _cell_bytes(settings.content.used)
     masks = sum(4 / stride(layer) ** 2 for layer in layers)
-    solver = solver_bytes(3, history) if settings.solver.iterations else 0.0
+    of_solver = SOLVER_BYTES[optimizing.solver_precision]
+    solver = of_solver(3, optimizing.history) if optimizing.iterations else 0.0
     most = max(style.making_bytes_per_pixel, solver + style.bytes_per_pixel)
     return (most + WORKING_BYTES + targets + masks) * pixels
 

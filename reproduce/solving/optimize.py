@@ -1,4 +1,4 @@
-"""SciPy's L-BFGS-B around any function that gives a value, a gradient and the terms of the value (paper 4.1)."""
+"""L-BFGS around any function that gives a value, a gradient and the terms of the value (paper 4.1)."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,11 @@ import numpy as np
 from ..errors import InputError
 from ..stopping import Stop, Stopped
 from .lbfgs import lbfgsb
+from .projected import projected_lbfgs
 
 LINE_SEARCH_STEPS = 20  # SciPy's default, stated because the limit on evaluations follows from it
 STOPPED_BY_USER = "STOPPED BY THE USER"
+SOLVERS = {"float64": lbfgsb, "float32": projected_lbfgs}  # by the precision that they are there for
 
 
 class Outcome(NamedTuple):
@@ -47,6 +49,7 @@ def minimize(
     iterations: int,
     history: int,
     tolerance: float,
+    solver_precision: str = "float64",
     stop: Stop | None = None,
     before: Outcome | None = None,
     on_iteration: Callable[[int, float, np.ndarray], None] = lambda iteration, loss, x: None,
@@ -54,7 +57,7 @@ def minimize(
 ) -> Outcome:
     """Minimise from `start`; a stop and values that are not finite end it with the best point so far.
 
-    SciPy gives away no L-BFGS memory: what goes on from `before` starts at its best point, and gathers a new one.
+    L-BFGS's memory is not kept: what goes on from `before` starts at its best point, and gathers a new one.
 
     Args:
         function: x (n,) -> value, gradient (n,), terms.
@@ -63,6 +66,7 @@ def minimize(
         iterations: of the solver, at most.
         history: gradients that the solver remembers.
         tolerance: stop when an iteration lowers the value by less than this share of the first value; 0 never does.
+        solver_precision: one of SOLVERS: SciPy's L-BFGS-B, or our own, which computes in the start's precision.
         stop: asked before each evaluation.
         before: what an interrupted optimisation of the same function has reached, in place of `start`; its iterations
             count, and its trace is continued.
@@ -86,7 +90,7 @@ def minimize(
         if iterations == 0:
             stop_reason = "NO ITERATIONS WERE ASKED FOR"
         else:
-            stop_reason = lbfgsb(
+            stop_reason = SOLVERS[solver_precision](
                 recorder,
                 recorder.best,
                 bounds=bounds,
@@ -109,10 +113,10 @@ def minimize(
 
 
 class _Recorder:
-    """The function as SciPy wants it: scaled to 1 at the start, traced, its best point kept.
+    """The function as L-BFGS wants it: scaled to 1 at the start, traced, its best point kept.
 
     Scaled, because SciPy compares a decrease with max(|value|, 1), which would stop small losses at once. The start is
-    evaluated once for the scale; SciPy's own first call gets the same answer again.
+    evaluated once for the scale; the solver's own first call gets the same answer again.
     """
 
     def __init__(self, function: Callable, stop: Stop, before: Outcome, on_evaluation: Callable[[Outcome], None]):
@@ -134,7 +138,7 @@ class _Recorder:
             self._start = None
         else:
             value, gradient = self._evaluate(x)
-        return value / self.scale, np.divide(gradient, self.scale, dtype=np.float64)
+        return value / self.scale, np.divide(gradient, self.scale, dtype=x.dtype)
 
     def _evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         self.stop.check()

@@ -40,14 +40,12 @@ class Estimate(NamedTuple):
         working_shape: (height, width) of the image at the last scale.
         stages: (iterations, operations of an evaluation) of each.
         strips: in which the image goes through the network at the last scale.
-        history: gradients that L-BFGS remembers.
     """
 
     memory_bytes: float
     working_shape: tuple[int, int]
     stages: list[tuple[int, float]]
     strips: int
-    history: int
 
     @property
     def flops(self) -> float:
@@ -94,7 +92,7 @@ def estimate(extent: Extent, settings: Settings, limits: Limits = UNLIMITED) -> 
         (stage.iterations, _flops(scaled_shape(extent.worked, stage.scale), extent, settings, fitting.cutting))
         for stage in planned
     ]
-    return Estimate(fitting.memory_bytes, shape, costs, fitting.strips, fitting.history)
+    return Estimate(fitting.memory_bytes, shape, costs, fitting.strips)
 
 
 def _flops(shape: Size, extent: Extent, settings: Settings, cutting: Cutting | None) -> float:

@@ -16,7 +16,7 @@ from ..network.active import independent_parts
 from ..network.backend import device, reset_peak_gpu_memory
 from ..network.features import VGG19, Extractor, blank_image
 from ..network.weights import find_weights
-from ..settings import Settings, change
+from ..settings import Settings
 from ..stopping import Stop, Stopped
 from .checkpoint import Checkpoint
 from .memory import PAINTING_BYTES, Canvas, Fit, fit, give_back_memory, memory_limits
@@ -159,7 +159,7 @@ def _solve(
     began -= sum(outcome.seconds for outcome in before)
     fitting = _fit(task, settings, memory)
     notices = [*task.notices, *_notices(fitting, settings)]
-    settings = change(settings, history=fitting.history)  # so the report says what was done
+    settings = fitting.settings  # so the report says what was done
     if before:
         done = sum(outcome.iterations for outcome in before)
         notices.append(f"went on after {done} iterations of a run that had been cut off")
@@ -222,18 +222,20 @@ def _fit(task: Task, settings: Settings, memory: float | None) -> Fit:
     shape = scaled_shape(full, stages(settings)[-1].scale)
     free = resize(task.mask, shape) > 0
     if not free.any():  # which the objective refuses
-        return Fit(0.0, None, settings.solver.history, 1)
+        return Fit(0.0, None, 1, settings)
     parts = independent_parts(free, settings.layers, settings.style.halo)
     return fit(memory_limits(memory), Canvas(full[0] * full[1], task.bytes_per_pixel), parts, shape, settings)
 
 
 def _notices(fitting: Fit, settings: Settings) -> tuple[str, ...]:
     """What is done otherwise than without a limit of memory."""
-    if fitting.cutting is None:
-        return ()
-    said = [f"for memory, the image goes through the network in {fitting.strips} strips"]
-    if fitting.history != settings.solver.history:
-        said.append(f"for memory, L-BFGS remembers {fitting.history} gradients, not {settings.solver.history}")
+    asked, done, said = settings.solver, fitting.settings.solver, []
+    if fitting.cutting is not None:
+        said.append(f"for memory, the image goes through the network in {fitting.strips} strips")
+    if done.solver_precision != asked.solver_precision:
+        said.append("for memory, L-BFGS is our own in single precision, not SciPy's in double")
+    if done.history != asked.history:
+        said.append(f"for memory, L-BFGS remembers {done.history} gradients, not {asked.history}")
     return tuple(said)
 
 
@@ -318,6 +320,7 @@ class _Optimizer:
             bounds=(0.0, 1.0) if solver.bounds else None,
             iterations=iterations,
             history=solver.history,
+            solver_precision=solver.solver_precision,
             tolerance=solver.tolerance,
             stop=self.stop,
             before=before,
