@@ -105,7 +105,7 @@ def test_on_iteration_gets_the_value_in_the_functions_own_units(options):
         assert loss == pytest.approx(expected, rel=1e-12)
 
 
-def test_scipys_vector_products_take_one_thread():
+def test_vector_products_take_one_thread(options):
     """As long as it runs: short vectors make threads wait for one another."""
 
     def threads():
@@ -117,7 +117,7 @@ def test_scipys_vector_products_take_one_thread():
         during.append(threads())
         return quadratic(x)
 
-    minimize(function, np.zeros(3), **OPTIONS)
+    minimize(function, np.zeros(3), **options)
     assert before and all(counts == [1] * len(before) for counts in during) and threads() == before
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import _lbfgsb_py as scipy_lbfgsb
-from threadpoolctl import threadpool_limits
 
 # Beside the history: the solver's five vectors, four of integers, the point, the gradient, and the upper bounds.
 BYTES_PER_VARIABLE = 8 * 5 + 4 * 4 + 8 * 3
@@ -62,22 +61,20 @@ def lbfgsb(
     task, line_search = np.zeros(2, np.int32), np.zeros(2, np.int32)
     logical, counts, numbers = np.zeros(4, np.int32), np.zeros(44, np.int32), np.zeros(29)
     factor, done, evaluated = tolerance / np.finfo(float).eps, 0, 0
-    # Vectors are too short for OpenBLAS's threads: they wait for one another, and take the cores from the network.
-    with threadpool_limits(1, user_api="blas"):
-        while True:
-            scipy_lbfgsb._lbfgsb.setulb(
-                m, x, lower, upper, kinds, value, gradient, factor, 0.0, work, integers, task, logical, counts, numbers,
-                line_search_steps, line_search,
-            )  # fmt: skip
-            if task[0] == EVALUATE:
-                evaluated += 1
-                value[()], gradient[:] = function(x)
-            elif task[0] == NEW_POINT:
-                done += 1
-                after_iteration(float(value), x)
-                if done >= iterations:
-                    task[:] = STOP, ITERATIONS_REACHED
-                elif evaluated > evaluations:
-                    task[:] = STOP, EVALUATIONS_REACHED
-            else:
-                return f"{scipy_lbfgsb.status_messages[task[0]]}: {scipy_lbfgsb.task_messages[task[1]]}"
+    while True:
+        scipy_lbfgsb._lbfgsb.setulb(
+            m, x, lower, upper, kinds, value, gradient, factor, 0.0, work, integers, task, logical, counts, numbers,
+            line_search_steps, line_search,
+        )  # fmt: skip
+        if task[0] == EVALUATE:
+            evaluated += 1
+            value[()], gradient[:] = function(x)
+        elif task[0] == NEW_POINT:
+            done += 1
+            after_iteration(float(value), x)
+            if done >= iterations:
+                task[:] = STOP, ITERATIONS_REACHED
+            elif evaluated > evaluations:
+                task[:] = STOP, EVALUATIONS_REACHED
+        else:
+            return f"{scipy_lbfgsb.status_messages[task[0]]}: {scipy_lbfgsb.task_messages[task[1]]}"

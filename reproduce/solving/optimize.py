@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..errors import InputError
 from ..stopping import Stop, Stopped
@@ -90,17 +91,19 @@ def minimize(
         if iterations == 0:
             stop_reason = "NO ITERATIONS WERE ASKED FOR"
         else:
-            stop_reason = SOLVERS[solver_precision](
-                recorder,
-                recorder.best,
-                bounds=bounds,
-                iterations=iterations,
-                evaluations=iterations * LINE_SEARCH_STEPS,
-                line_search_steps=LINE_SEARCH_STEPS,
-                history=history,
-                tolerance=tolerance,
-                after_iteration=after_iteration,
-            )
+            # Vectors are too short for OpenBLAS's threads, which wait for one another and take the network's cores.
+            with threadpool_limits(1, user_api="blas"):
+                stop_reason = SOLVERS[solver_precision](
+                    recorder,
+                    recorder.best,
+                    bounds=bounds,
+                    iterations=iterations,
+                    evaluations=iterations * LINE_SEARCH_STEPS,
+                    line_search_steps=LINE_SEARCH_STEPS,
+                    history=history,
+                    tolerance=tolerance,
+                    after_iteration=after_iteration,
+                )
     except Stopped:
         stop_reason, interrupted = STOPPED_BY_USER, True
     except _NotFinite:
