@@ -124,7 +124,7 @@ class Solver(Options):
     history: int = option(10, "gradients that L-BFGS remembers", Rule("of at least 1", lambda value: value >= 1))
     solver_precision: str = option(
         "float64",
-        "float64: SciPy's L-BFGS-B; float32: our own, a third of its memory; taken too where memory is short",
+        "float64: SciPy's L-BFGS-B; float32: our own, with 40 % of its memory; taken too where memory is short",
         choices=("float64", "float32"),
     )
     tolerance: float = option(

@@ -242,7 +242,7 @@ def test_a_plan_that_cannot_be_made_is_one_line(capsys, tmp_path, arguments, mes
 
 
 def test_the_command_says_what_would_fit_into_a_memory(capsys, speed):
-    assert main(["plan", "--size", "4096x3072", "--scale", "1", "--memory", "6", "--object", "300x200"]) == 0
+    assert main(["plan", "--size", "4096x3072", "--scale", "1", "--memory", "4", "--object", "300x200"]) == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("stylize"))
     assert "Expected a working size of at most" in line and line.endswith("Received: 4096 x 3072")
     tiles = planned(capsys, "--size", "4096x3072", "--scale", "0.5", "--memory", "4", "--object", "2600x2000")[-1]

@@ -31,14 +31,14 @@ Size = tuple[int, int]  # (height, width)
 PROCESS_BYTES = 0.79e9  # Python, TensorFlow, the weights
 GPU_BYTES = 0.5e9  # of a GPU, a guess: the weights, and what its libraries must have to work in
 BYTES_PER_ACTIVATION_BYTE = 1.5  # an evaluation: what is kept for the gradient, and the gradients
-STRIP_BYTES_PER_ACTIVATION_BYTE = 2.4  # that of a strip, with what it is put together from
-REST_BYTES_PER_ACTIVATION_BYTE = 2.0  # and of the network after a pooling, where strips end
-COPIES_OF_CARRIED = 1.0  # what strips leave to the next, and its slopes
+STRIP_BYTES_PER_ACTIVATION_BYTE = 2.3  # that of a strip
+STRIP_BYTES_PER_BYTE_ASKED_FOR = 2.2  # and of the features among these that losses look at
+STATES_AT_WORK = 20  # of what strips leave to the next, beside those that are kept
+STRIPS_BYTES, COLUMNS_BYTES = 0.15e9, 0.35e9  # in blocks that fit nothing else; more where columns differ in size
+REST_BYTES_PER_ACTIVATION_BYTE = 1.8  # of the network after a pooling, where strips end
 BFLOAT16_SHARE = 0.65  # of what goes through at once, with bfloat16; what losses look at is of single precision
 FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
 STRIP_FORWARD_BYTES_PER_PIXEL = 2700  # and strip by strip
-KEPT_OF_PAINTING = 0.9  # of these, what strips of the image, whose blocks are others, find no use for; the rest does
-COLUMNS_BYTES = 0.4e9  # what is held in blocks of one column's size and not of another's
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 # For each pixel of the canvas, of the full-size images and masks, while they are worked on.
 PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 30, 56, 30
@@ -214,7 +214,7 @@ def _ways_in(
         carried = sum(len(strips) * _carried_bytes(width, layers) for width, strips in cuts) / number
         # A column's first strip is given nothing: what others are given can be computed again, from there on.
         for keep_every in sorted({1, round(math.sqrt(number)), math.ceil(number / len(windows))}):
-            kept = kept_at_once(number, keep_every) * carried
+            kept = (kept_at_once(number, keep_every) + STATES_AT_WORK) * carried
             strip_bytes = kept + _strip_bytes(pixels, layers, settings)
             cutting = columns._replace(at_once=at_once, keep_every=keep_every)
             ways.append(Way(cutting, number, strip_bytes, rest_bytes, computed_again(windows, once, settings, cutting)))
@@ -269,28 +269,23 @@ def _cell_bytes(layers: Iterable[str]) -> float:
 def _strip_bytes(pixels: float, layers: tuple[str, ...], settings: Settings) -> float:
     """Of a strip's features, while its gradient is computed."""
     features = STRIP_BYTES_PER_ACTIVATION_BYTE * _cell_bytes(convolutions_until(layers))
+    features += STRIP_BYTES_PER_BYTE_ASKED_FOR * _cell_bytes(set(layers) & set(settings.layers))
     return (features + settings.style.bytes_per_pixel_at_once) * pixels
 
 
 def _carried_bytes(width: float, layers: tuple[str, ...]) -> float:
     """Of what is kept for each strip of what those above left to it: rows of what every convolution is given."""
-    rows = 2 * COPIES_OF_CARRIED
-    return rows * sum(4 * channels(layer) / stride(layer) for layer in convolutions_until(layers)) * width
+    return 2 * sum(4 * channels(layer) / stride(layer) for layer in convolutions_until(layers)) * width
 
 
 def most_bytes(canvas: Canvas, pixels: float, shape: Size, settings: Settings, way: Way) -> float:
     """What a run holds at most in which so many pixels change, and go through the network so."""
-    tensors = _tensor_bytes(forward_bytes(pixels, shape, settings), way)
+    # TensorFlow keeps what it has once taken: for the painting, then for the image.
+    tensors = max(forward_bytes(pixels, shape, settings), way.features_bytes)
+    if way.cutting is not None:
+        tensors += STRIPS_BYTES + COLUMNS_BYTES * (way.cutting.width < math.inf)
     held = max(held_bytes(pixels, settings), finishing_bytes(canvas, settings))
     return PROCESS_BYTES + canvas.pixels * canvas.bytes_per_pixel + tensors + held
-
-
-def _tensor_bytes(of_painting: float, way: Way) -> float:
-    """What TensorFlow holds, which keeps what it has once taken: for the painting, then for the image."""
-    if way.cutting is None:
-        return max(of_painting, way.features_bytes)
-    columns = COLUMNS_BYTES if way.cutting.width < math.inf else 0.0
-    return max(KEPT_OF_PAINTING * of_painting, way.rest_bytes) + way.strip_bytes + columns
 
 
 def _refusal(limit: float, canvas: Canvas, parts: Sequence[Rectangle], shape: Size, settings: Settings) -> str:
@@ -329,12 +324,11 @@ def _halos(settings: Settings) -> dict[str, int]:
 def held_bytes(pixels: float, settings: Settings) -> float:
     """What is held of so many pixels, beside features and full-size images: first while the terms of the loss are made,
     then while pixels are optimised."""
-    layers, style, optimizing = settings.layers, settings.style, settings.solver
+    layers, style, solver = settings.layers, settings.style, settings.solver
     targets = _cell_bytes(settings.content.used)
     masks = sum(4 / stride(layer) ** 2 for layer in layers)
-    of_solver = SOLVER_BYTES[optimizing.solver_precision]
-    solver = of_solver(3, optimizing.history) if optimizing.iterations else 0.0
-    most = max(style.making_bytes_per_pixel, solver + style.bytes_per_pixel)
+    of_solver = SOLVER_BYTES[solver.solver_precision](3, solver.history) if solver.iterations else 0.0
+    most = max(style.making_bytes_per_pixel, of_solver + style.bytes_per_pixel)
     return (most + WORKING_BYTES + targets + masks) * pixels
 
 

@@ -1,7 +1,7 @@
 """Projected L-BFGS in the precision of the point itself, for images on which SciPy's, in double, takes too much memory.
 
-In float32 it is 24 bytes a pixel for each gradient that is remembered, and `BYTES_PER_VARIABLE` beside them, a third of
-what `lbfgs` takes. It remembers as that does (Nocedal and Wright, *Numerical Optimization*, 2006, algorithm 7.4), but
+In float32 it is 24 bytes a pixel for each gradient that is remembered, and 3 x `BYTES_PER_VARIABLE` beside them: with
+ten 288, where `lbfgs` takes 720. It remembers as that does (Nocedal and Wright, *Numerical Optimization*, 2006, algorithm 7.4), but
 has a simpler way with bounds (Bertsekas 1982): what lies at one and would leave is held there for an iteration, and
 what comes to one on the way stops at it. Steps are halved or better until the value is lower in earnest (Armijo).
 """
@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Beside the history, in float32: the point, its gradient, the direction; the next point takes a pair's place.
-BYTES_PER_VARIABLE = 4 * 3
+# Beside the history, in float32: the point, its gradient, the direction, and the gradient where a step was too long.
+# The next point and its gradient have a pair's place.
+BYTES_PER_VARIABLE = 4 * 4
 BLOCK = 2**18  # numbers that are worked on at once, so that nothing between is as large as the image
 SUFFICIENT_DECREASE = 1e-4  # share of what the slope promises (Nocedal and Wright 3.1)
 SHORTER = 0.1, 0.5  # how much, at most and at least, the next step of a line search is of the last
