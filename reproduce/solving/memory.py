@@ -54,6 +54,7 @@ COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16)  # into how many an image is cut
 NARROWEST = 400  # pixels of a column: it sees some 100 more on each side
 # More iterations for each that L-BFGS does not remember: 9 % with 5 in place of 10, 20 % with 3.
 WORTH_OF_A_GRADIENT = 0.025
+WORTH_OF_SCIPYS = 0.05  # and with our L-BFGS in place of SciPy's: 0 to 9 % (the benchmark's table)
 RESERVE = 0.1  # of the free memory: is left to others
 
 
@@ -131,8 +132,9 @@ def fit(limits: Limits, canvas: Canvas, parts: Sequence[Rectangle], shape: Size,
 
     def cost(found: tuple[Settings, Way]) -> float:
         changed, way = found
-        forgotten = settings.solver.history - changed.solver.history
-        return (once + way.computed_again) * (1 + WORTH_OF_A_GRADIENT * forgotten)
+        more = WORTH_OF_A_GRADIENT * (settings.solver.history - changed.solver.history)
+        more += WORTH_OF_SCIPYS * (changed.solver.solver_precision != settings.solver.solver_precision)
+        return (once + way.computed_again) * (1 + more)
 
     fitting = [(changed, way) for changed in _smaller_solvers(settings) for way in ways if fits(way, changed)]
     if fitting:
@@ -154,27 +156,21 @@ class Way(NamedTuple):
     Attributes:
         cutting: into strips; None: all goes through at once.
         strips: how many there are.
-        strip_bytes: held of features while one of them, or all, goes through, and for others.
-        rest_bytes: held of those after the pooling where strips end.
+        features_bytes: held of features while one of them, or all, goes through, and for others.
         computed_again: operations that are made again.
     """
 
     cutting: Cutting | None
     strips: int
-    strip_bytes: float
-    rest_bytes: float
+    features_bytes: float
     computed_again: float
-
-    @property
-    def features_bytes(self) -> float:
-        return self.strip_bytes + self.rest_bytes
 
 
 def _at_once(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> Way:
     features = sum(activation_bytes(part, shape, settings.layers) for part in parts)
     features *= BYTES_PER_ACTIVATION_BYTE * _precision_share(settings)
     taken_out = settings.style.bytes_per_pixel_at_once * sum(part.area for part in parts)
-    return Way(None, len(parts), features + taken_out, 0.0, 0.0)
+    return Way(None, len(parts), features + taken_out, 0.0)
 
 
 def _ways(parts: Sequence[Rectangle], shape: Size, settings: Settings) -> list[Way]:
@@ -215,9 +211,9 @@ def _ways_in(
         # A column's first strip is given nothing: what others are given can be computed again, from there on.
         for keep_every in sorted({1, round(math.sqrt(number)), math.ceil(number / len(windows))}):
             kept = (kept_at_once(number, keep_every) + STATES_AT_WORK) * carried
-            strip_bytes = kept + _strip_bytes(pixels, layers, settings)
+            features = kept + _strip_bytes(pixels, layers, settings) + rest_bytes
             cutting = columns._replace(at_once=at_once, keep_every=keep_every)
-            ways.append(Way(cutting, number, strip_bytes, rest_bytes, computed_again(windows, once, settings, cutting)))
+            ways.append(Way(cutting, number, features, computed_again(windows, once, settings, cutting)))
     return ways
 
 

@@ -1,9 +1,10 @@
 """Projected L-BFGS in the precision of the point itself, for images on which SciPy's, in double, takes too much memory.
 
 In float32 it is 24 bytes a pixel for each gradient that is remembered, and 3 x `BYTES_PER_VARIABLE` beside them: with
-ten 288, where `lbfgs` takes 720. It remembers as that does (Nocedal and Wright, *Numerical Optimization*, 2006, algorithm 7.4), but
-has a simpler way with bounds (Bertsekas 1982): what lies at one and would leave is held there for an iteration, and
-what comes to one on the way stops at it. Steps are halved or better until the value is lower in earnest (Armijo).
+ten 288, where `lbfgs` takes 720. It remembers as that does (Nocedal and Wright, *Numerical Optimization*, 2006,
+algorithm 7.4), but has a simpler way with bounds (Bertsekas 1982): what lies at one and would leave is held there for
+an iteration, and what comes to one on the way stops at it. Steps are halved or better until the value is lower in
+earnest (Armijo).
 """
 
 from collections.abc import Callable, Iterator
