@@ -399,3 +399,20 @@ def test_ours_shortens_a_step_that_goes_too_far():
 
     run_ours(steep, np.array([0.25]), iterations=1)
     assert visited[1:3] == pytest.approx([0.25 - 1, 0.25 - 0.25], abs=1e-9)
+
+
+def test_ours_never_goes_uphill_where_bounds_cut_a_step_off():
+    """Bowls so bent that a direction cut off at the bounds may lead uphill: each iteration still lowers the value."""
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        bent = random.normal(size=(8, 8))
+        bent, center, values = bent @ bent.T + 0.01 * np.eye(8), random.normal(0.5, 1, 8), []
+
+        def bowl(x, bent=bent, center=center):
+            return float((x - center) @ bent @ (x - center)), 2 * bent @ (x - center)
+
+        run_ours(bowl, np.full(8, 0.5), bounds=(0.0, 1.0), iterations=200,
+                 after_iteration=lambda value, x, values=values: values.append(value))  # fmt: skip
+        assert (np.diff(values) <= 0).all()
+        expected = scipy_minimize(bowl, np.full(8, 0.5), jac=True, method="L-BFGS-B", bounds=[(0, 1)] * 8).fun
+        assert values[-1] <= expected * (1 + 1e-5) + 1e-9

@@ -71,6 +71,9 @@ def projected_lbfgs(
         for _ in range(line_search_steps if downhill else 0):
             _move(point, length, direction, lowest, highest, out=trial)
             expected = sum(float(gradient[at] @ (trial[at] - point[at])) for at in _blocks(point))
+            if expected >= 0:  # what is cut off at the bounds was all that led downhill
+                length *= SHORTER[1]
+                continue
             new_value, new_gradient = function(trial)
             evaluated += 1
             if new_value <= value + SUFFICIENT_DECREASE * expected:
