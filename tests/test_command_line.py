@@ -211,7 +211,8 @@ GIVEN = {
     "keep_colors": True, "match_colors": True,
     "adapt_content": True, "recolor": True, "smooth_colors": 2, "even_tones": 0.5, "borrow_detail": True,
     "match_grain": True, "strength": 0.5,
-    "iterations": 2, "history": 7, "tolerance": 1e-12, "bounds": False, "coarse_to_fine": 1, "seed": 5,
+    "iterations": 2, "history": 7, "solver_precision": "float32", "tolerance": 1e-12, "bounds": False,
+    "coarse_to_fine": 1, "seed": 5,
 }  # fmt: skip
 
 
