@@ -20,9 +20,8 @@ from reproduce.network.backend import Tensor, as_tensor, matrix_product_speed, o
 from reproduce.network.features import VGG19, blank_image, features_within, to_network_input
 from reproduce.presets import PAPER, PAPER_BASE
 from reproduce.settings import change
-from reproduce.solving.memory import SOLVER_BYTES
 from reproduce.solving.objective import Objective, Problem, Style
-from reproduce.solving.optimize import minimize
+from reproduce.solving.optimize import SOLVERS, minimize
 from reproduce.solving.plan import work
 from reproduce.solving.report import Report
 from reproduce.solving.strips import Cutting
@@ -70,19 +69,9 @@ def draw(request: Request, runs: Runs) -> None:
     painting = resize(request.first_case().background, (525, 700))
     sections = [f"# Benchmark\n\n{machine()} What is compared alternates in one run; medians of {REPEATS}."]
     measures = (
-        evaluation,
-        solver,
-        solver_precisions,
-        peer,
-        matching,
-        canvas,
-        command,
-        coarse_to_fine,
-        memory,
-        strips,
-        cuttings,
-        workers,
-    )
+        evaluation, solver, solver_precisions, peer, matching, canvas, command,
+        coarse_to_fine, memory, strips, cuttings, workers,
+    )  # fmt: skip
     for measure in (progress := tqdm(measures, unit="section")):
         progress.set_description(measure.__name__)
         runs.stop.check()
@@ -215,7 +204,7 @@ def solver_precisions(painting: np.ndarray, runs: Runs) -> str:
             report = application.run(**images, settings=settings, network=runs.network, stop=runs.stop).report
             losses.append(report.loss["final"]["total"])
         rows.append((f"`{name}`", f"`{preset}`", *(f"{loss / losses[0]:.3f}" for loss in losses[1:])))
-    bytes_of = ", ".join(f"{SOLVER_BYTES[precision](3, history):.0f}" for precision, history in kinds)
+    bytes_of = ", ".join(f"{SOLVERS[precision].memory_bytes(3, history):.0f}" for precision, history in kinds)
     return markdown_table(
         "L-BFGS in single precision",
         "The loss after 100 iterations over that of SciPy's L-BFGS-B, in double precision, with 10 gradients: of ours "

@@ -21,8 +21,7 @@ from ..network.backend import gpu_memory_limit
 from ..network.features import PIXELS_AT_ONCE, STRIP_PIXELS
 from ..network.strips import strips_of
 from ..settings import Settings, change
-from .lbfgs import lbfgsb_bytes
-from .projected import projected_lbfgs_bytes
+from .optimize import SOLVERS
 from .strips import Band, Cutting, bands_of
 
 Size = tuple[int, int]  # (height, width)
@@ -48,7 +47,6 @@ DETAIL_BYTES = 0.25e9  # of that, the painting's patches that detail is borrowed
 # For each pixel that is worked on: where it starts, the best, its values, their gradient, masks.
 WORKING_BYTES = 12 * 4 + 6
 
-SOLVER_BYTES = {"float64": lbfgsb_bytes, "float32": projected_lbfgs_bytes}
 FEWEST_ROWS = 32  # of a strip: each takes some time of its own
 COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16)  # into how many an image is cut
 NARROWEST = 400  # pixels of a column: it sees some 100 more on each side
@@ -323,7 +321,7 @@ def held_bytes(pixels: float, settings: Settings) -> float:
     layers, style, solver = settings.layers, settings.style, settings.solver
     targets = _cell_bytes(settings.content.used)
     masks = sum(4 / stride(layer) ** 2 for layer in layers)
-    of_solver = SOLVER_BYTES[solver.solver_precision](3, solver.history) if solver.iterations else 0.0
+    of_solver = SOLVERS[solver.solver_precision].memory_bytes(3, solver.history) if solver.iterations else 0.0
     most = max(style.making_bytes_per_pixel, of_solver + style.bytes_per_pixel)
     return (most + WORKING_BYTES + targets + masks) * pixels
 

@@ -9,12 +9,22 @@ from threadpoolctl import threadpool_limits
 
 from ..errors import InputError
 from ..stopping import Stop, Stopped
-from .lbfgs import lbfgsb
-from .projected import projected_lbfgs
+from .lbfgs import lbfgsb, lbfgsb_bytes
+from .projected import projected_lbfgs, projected_lbfgs_bytes
 
 LINE_SEARCH_STEPS = 20  # SciPy's default, stated because the limit on evaluations follows from it
 STOPPED_BY_USER = "STOPPED BY THE USER"
-SOLVERS = {"float64": lbfgsb, "float32": projected_lbfgs}  # by the precision that they are there for
+
+
+class Minimizer(NamedTuple):
+    """An L-BFGS: what minimises, and its memory in bytes, of (variables, gradients that are remembered)."""
+
+    minimize: Callable[..., str]
+    memory_bytes: Callable[[int, int], float]
+
+
+# By the precision that they are there for.
+SOLVERS = {"float64": Minimizer(lbfgsb, lbfgsb_bytes), "float32": Minimizer(projected_lbfgs, projected_lbfgs_bytes)}
 
 
 class Outcome(NamedTuple):
@@ -93,7 +103,7 @@ def minimize(
         else:
             # Vectors are too short for OpenBLAS's threads, which wait for one another and take the network's cores.
             with threadpool_limits(1, user_api="blas"):
-                stop_reason = SOLVERS[solver_precision](
+                stop_reason = SOLVERS[solver_precision].minimize(
                     recorder,
                     recorder.best,
                     bounds=bounds,
