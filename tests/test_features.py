@@ -85,6 +85,23 @@ def test_it_is_cut_after_the_deepest_layer(extractor):
     ]
 
 
+@pytest.mark.parametrize("shape", [(40, 56), (96, 80)])  # the second strip by strip
+def test_a_part_of_the_network_gives_the_wholes_features(extractor, random, shape, monkeypatch):
+    monkeypatch.setattr(network_features, "PIXELS_AT_ONCE", 60 * 60)
+    monkeypatch.setattr(network_features, "STRIP_PIXELS", 80 * 32)
+    image = random.random((*shape, 3), np.float32)
+    part = extractor.of(extractor.layers[:2])
+    assert part.layers == extractor.layers[:2] and len(part.steps) < len(extractor.steps)
+    whole, at_once, strips = extractor(image), part(image), [found for _, found in part.strip_by_strip(image)]
+    assert len(strips) > 1 or shape[0] == 40
+    for layer in part.layers:
+        assert part.depth(layer) == whole[layer].shape[2]
+        np.testing.assert_allclose(at_once[layer], whole[layer], rtol=1e-5, atol=1e-5)
+        brought = np.concatenate([found[layer] for found in strips])
+        np.testing.assert_allclose(brought, whole[layer], rtol=1e-4, atol=1e-4)
+    assert extractor.of(extractor.layers) is extractor
+
+
 def test_features_follow_the_relu_and_weights_are_constants(extractor, random):
     features = extractor(random.random((32, 32, 3), np.float32))
     assert all(values.min() == 0 < values.max() for values in features.values())

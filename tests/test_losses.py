@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reproduce.images.geometry import Rectangle
+from reproduce.losses import sliced
 from reproduce.losses.content import content_loss
 from reproduce.losses.gram import gram_distance, gram_matrix
-from reproduce.losses.neighbors import cosine_distance
+from reproduce.losses.neighbors import cosine_distance, unit
 from reproduce.losses.normalization import NORMALIZATIONS, normalization_of
 from reproduce.losses.per_patch import patch_gram_distance
 from reproduce.losses.sliced import projections, quantiles, sliced_wasserstein_distance
 from reproduce.losses.terms import Cut
 from reproduce.losses.variation import Variation, total_variation
-from reproduce.network.backend import as_tensor, ops, value_and_gradient
+from reproduce.network.backend import as_array, as_tensor, ops, value_and_gradient
 
 OF_EQUATIONS = ("sum", "mean", "gatys", "keras")  # "relative" has tests of its own
 normalizations = pytest.mark.parametrize("normalization", OF_EQUATIONS)
@@ -309,7 +310,7 @@ def gradient_errors() -> dict[str, float]:
             "patch": lambda x, row=row: patch_gram_distance(x, target, mask[:, 0], row),
             "variation": variation(normalization),
             "cosine": lambda x, row=row: cosine_distance(
-                ops.reshape(x, (-1, 3)), target.reshape(-1, 3), mask.ravel(), row
+                ops.reshape(x, (-1, 3)), unit(target.reshape(-1, 3), np.float64), mask.ravel(), row
             ),
             "sliced": lambda x: sliced_wasserstein_distance(projections(ops.reshape(x, (-1, 3)), directions), along),
         }
@@ -368,6 +369,17 @@ def test_quantiles_by_hand():
     np.testing.assert_allclose(quantiles(np.float64([5]), 3), [5, 5, 5])
 
 
+@pytest.mark.parametrize("shape", [(11,), (2, 5), (3, 40)])
+@pytest.mark.parametrize("count", [7, 8, 30])
+def test_quantiles_are_the_same_some_at_a_time(random, shape, count, monkeypatch):
+    values = np.sort(random.normal(size=shape))
+    at_once = as_array(quantiles(values, count))
+    monkeypatch.setattr(sliced, "SAMPLES", 4)
+    some_at_a_time = as_array(quantiles(values, count))
+    assert some_at_a_time.shape == (*shape[:-1], count)
+    np.testing.assert_allclose(some_at_a_time, at_once, rtol=1e-12)
+
+
 def test_sliced_distance_is_the_cheapest_assignment(random):
     """Along one direction no pairing of two sets costs less than the sorted one (Heitz et al. 2021)."""
     first, second = random.normal(size=(2, 5, 3)).astype(np.float32)
@@ -394,7 +406,8 @@ ALONG = np.float32([[3, 4], [0, 2]])
 )
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_cosine_distance_by_hand(targets, of_each, normalization):
-    found = cosine_distance(ALONG, np.float32(targets), np.float32([1, 0.5]), NORMALIZATIONS[normalization])
+    wanted = unit(np.float32(targets), np.float32)
+    found = cosine_distance(ALONG, wanted, np.float32([1, 0.5]), NORMALIZATIONS[normalization])
     expected = (of_each[0] + of_each[1] / 2) / (1 if normalization in ("sum", "keras") else 1.5)
     assert float(found) == pytest.approx(expected, abs=1e-6)
 
@@ -405,9 +418,8 @@ def test_cosine_distance_matches_its_twin(random, shape, normalization):
     features, targets = random.normal(0, 10, (2, *shape)).astype(np.float32)
     mask = 0.1 + random.random(shape[0], np.float32)
     expected = reference.cosine_distance(features, targets, mask, normalization)
-    assert float(cosine_distance(features, targets, mask, NORMALIZATIONS[normalization])) == pytest.approx(
-        expected, rel=1e-5, abs=1e-6
-    )
+    found = cosine_distance(features, unit(targets, np.float32), mask, NORMALIZATIONS[normalization])
+    assert float(found) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("factor", [1e-1, 1e3, 1e6])
@@ -415,10 +427,25 @@ def test_cosine_distance_knows_no_lengths(random, factor):
     """Neither the features' nor the targets', whose squares may be as large as of the deep layers."""
     features, targets = random.normal(0, 10, (2, 7, 5)).astype(np.float32)
     mask, row = random.random(7, np.float32), NORMALIZATIONS["mean"]
-    expected = float(cosine_distance(features, targets, mask, row))
+
+    def distance(features, targets):
+        return float(cosine_distance(features, unit(targets, np.float32), mask, row))
+
     factor = np.float32(factor)
-    assert float(cosine_distance(factor * features, targets, mask, row)) == pytest.approx(expected, rel=1e-5)
-    assert float(cosine_distance(features, factor * targets, mask, row)) == pytest.approx(expected, rel=1e-5)
+    assert distance(factor * features, targets) == pytest.approx(distance(features, targets), rel=1e-5)
+    assert distance(features, factor * targets) == pytest.approx(distance(features, targets), rel=1e-5)
+
+
+def test_targets_in_half_precision_have_the_same_angles(random):
+    """Of lengths that half precision does not have, up to a thousandth of a right angle."""
+    features, targets = 1e5 * random.random((2, 50, 64), np.float32)
+    mask, row = np.ones(50, np.float32), NORMALIZATIONS["mean"]
+    halves = unit(targets, np.float16)
+    assert halves.dtype == np.float16 and np.isfinite(halves).all()
+    found, expected = (
+        float(cosine_distance(features, of.astype(np.float32), mask, row)) for of in (halves, unit(targets, np.float32))
+    )
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("which", ["features", "targets", "both"])
@@ -428,7 +455,9 @@ def test_features_of_zeros_have_a_finite_angle_and_gradient(random, which):
     features[1] *= which == "targets"
     targets[1] *= which == "features"
     mask, row = np.float32([0, 1, 0, 0]), NORMALIZATIONS["mean"]
-    evaluate = value_and_gradient(lambda x: {"loss": cosine_distance(x, targets, mask, row)}, features.shape)
+    evaluate = value_and_gradient(
+        lambda x: {"loss": cosine_distance(x, unit(targets, np.float32), mask, row)}, features.shape
+    )
     terms, gradient = evaluate(as_tensor(features))
     assert close(terms["loss"], 1)
     assert np.isfinite(np.asarray(gradient)).all()

@@ -42,14 +42,33 @@ def test_the_directions_follow_from_the_seed():
             assert one[name] == pytest.approx(other[name], rel=0.5)  # of the same two sets
 
 
+@pytest.mark.parametrize("numbers", [1, 7_000, 20_000, 100_000])
+def test_a_large_painting_is_looked_at_several_times(numbers, monkeypatch):
+    """Where not all projections can be held: for one direction of one layer after the other, or for some."""
+    at_once, passes, of_pass = terms(3, beyond_matches=0.5), [], sliced._gathered
+    monkeypatch.setattr(sliced, "PROJECTED_NUMBERS", numbers)
+
+    def remember(along, places, *given):
+        passes.append({layer: (len(some), len(places[layer])) for layer, some in along.items()})
+        return of_pass(along, places, *given)
+
+    monkeypatch.setattr(sliced, "_gathered", remember)
+    assert terms(3, beyond_matches=0.5) == pytest.approx(at_once, rel=1e-5)
+    of_all = [some for each in passes for some in each.values()]
+    held = [sum(directions * places for directions, places in each.values()) for each in passes]
+    assert all(some <= numbers or next(iter(each.values()))[0] == 1 for some, each in zip(held, passes))
+    fewest = -(-sum(directions * places for directions, places in of_all) // numbers)
+    assert min(fewest, sum(directions for directions, _ in of_all)) <= len(passes) <= 2 * fewest + 1
+
+
 @pytest.mark.parametrize("beyond_matches", [0.0, 1.0])
 def test_the_places_beyond_the_matches_follow_from_the_seed(beyond_matches, monkeypatch):
     """Only those: the matches themselves are no matter of chance."""
     asked, gather = [], sliced.gather
 
-    def remember(extractor, painting, places, kept):
+    def remember(extractor, painting, places, *given):
         asked.append(places)
-        return gather(extractor, painting, places, kept)
+        return gather(extractor, painting, places, *given)
 
     monkeypatch.setattr(sliced, "gather", remember)
     for seed in (0, 0, 1):

@@ -73,9 +73,6 @@ def harmonize(
         settings = change(settings, content_weight=weight, adapt_content=False)
         found = (f"as densely as the painting is painted, content weighs {share:.2g} times as usual: {weight:.3g}",)
     polish = settings.polish
-    soft = feather(mask, settings.mask.feather)
-    # Never below the mask: lines of a few pixels would fade. What lies around is optimised anyway.
-    alpha = np.maximum(soft, mask)
     loose = loosen(mask, settings.mask.grow, settings.mask.feather)
     content = np.where(loose[..., None] > 0, composite, background)
     painting, keep_colors = in_colors(background, composite[mask >= 0.5], settings), settings.image.keep_colors
@@ -87,8 +84,11 @@ def harmonize(
         image = even_tones(image, composite, mask, polish.even_tones)
         image = with_colors(image, composite) if keep_colors else image
         image = borrow_detail(image, background, loose > 0) if polish.borrow_detail else image
+        soft = feather(mask, settings.mask.feather)
         image = match_grain(image, background, soft > 0.99, loose == 0) if polish.match_grain else image
         image = to_grey(image) if grey else image  # grain is matched in Lab, whose rounding has colours
+        # Never below the mask: lines of a few pixels would fade. What lies around is optimised anyway.
+        alpha = np.maximum(soft, mask)
         naive = np.where(alpha[..., None] > 0, composite, background)
         return weaken(blend(image, background, alpha), naive, polish.strength)
 

@@ -34,10 +34,9 @@ class Matching(StyleLoss, ABC):
     def queried(self) -> tuple[str, ...]:
         return self.style_layers
 
-    @property
-    def making_bytes_per_pixel(self) -> float:
+    def making_bytes(self, pixels: float) -> float:
         """Queries and their matches."""
-        return sum(2 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.queried)
+        return sum(2 * 4 * channels(layer) / stride(layer) ** 2 for layer in self.queried) * pixels
 
     @property
     def workspace_bytes(self) -> float:

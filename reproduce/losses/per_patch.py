@@ -22,10 +22,9 @@ class PerPatch(Matching):
         cells = self.patch_size**2
         return sum((4 * channels(layer) + 8) * cells / stride(layer) ** 2 for layer in self.style_layers)
 
-    @property
-    def making_bytes_per_pixel(self) -> float:
+    def making_bytes(self, pixels: float) -> float:
         """Queries, and the patches that match them."""
-        return super().making_bytes_per_pixel * self.patch_size**2
+        return super().making_bytes(pixels) * self.patch_size**2
 
     def layer_terms(self, sources: Sources) -> dict[str, Term]:
         matches = self.matches(sources, self.style_layers, keep_patches=True)

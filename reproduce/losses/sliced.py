@@ -1,6 +1,6 @@
 """Sliced Wasserstein distances (Heitz et al. 2021) to a painting's features at one correspondence (DPH's 2nd pass)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from ..images.arrays import resize, to_lab
 from ..matching.correspondence import Pairs, carry, gather, target_places
 from ..matching.patches import Matches
 from ..network.architecture import channels, feature_shape, stride
-from ..network.backend import Tensor, as_array, as_tensor, ops, row_by_row
+from ..network.backend import Tensor, argsort, as_array, as_tensor, ops, row_by_row
 from ..options import NOT_NEGATIVE, option
 from .matched import Matching
 from .normalization import normalized, sum_of
@@ -17,10 +17,12 @@ from .terms import Rows, Sources, Term, at
 
 SORTED_NUMBERS = 1 << 20  # projections of one layer that an evaluation sorts, about 50 ms
 FEWEST = 32  # directions, however many features there are
+PROJECTED_NUMBERS = 1 << 26  # projections of a painting that are held at once
+SAMPLES = 1 << 17  # of a distribution that are made at once: in between they take ten times as much
 QUANTILES = 1 << 17  # that describe a target along a direction, where more features are compared with it
 COPIES = 7  # of projections that are held, fitted to objects of 0.7 megapixels with `refined`
-PLACE_BYTES = 24  # of a target's place, and of the cell that it is for
-ROW_BYTES = 70  # of what one direction's projections of the finest layer are sorted in
+PLACE_BYTES = 12  # of a target's place, and of the cell that it is for
+ROW_BYTES = 45  # of what one direction's projections of the finest layer are sorted in
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,12 @@ class Sliced(Matching):
         """Projections, or in their place slopes; and what one direction's are sorted in."""
         return self._projections + ROW_BYTES / min(map(stride, self.style_layers)) ** 2
 
-    @property
-    def making_bytes_per_pixel(self) -> float:
-        """Queries and their matches; the targets' projections, and their places."""
+    def making_bytes(self, pixels: float) -> float:
+        """Queries and their matches; the places of the targets, and as many of their projections as are held."""
+        of_targets = (1 + self.beyond_matches) * pixels
         places = sum(PLACE_BYTES / stride(layer) ** 2 for layer in self.style_layers)
-        return super().making_bytes_per_pixel + (1 + self.beyond_matches) * (self._projections + places)
+        projections = min(4 * PROJECTED_NUMBERS, of_targets * self._projections)
+        return super().making_bytes(pixels) + of_targets * places + projections
 
     @property
     def bytes_per_pixel_at_once(self) -> float:
@@ -71,26 +74,34 @@ class Sliced(Matching):
 
     def distances(self, found: list[Matches], sources: Sources) -> dict[str, Term]:
         """Layer -> its term, from the matches of the deepest."""
-        pairs = {layer: _carried(found, self.deepest, layer, sources) for layer in self.style_layers}
+        carried = {layer: _carried(found, self.deepest, layer, sources) for layer in self.style_layers}
+        # A thin object may not fill a cell of a deep layer by half.
+        pairs = {layer: pair for layer, pair in carried.items() if len(pair.cells)}
         places = {
             layer: target_places(
                 pair.places, _tones(sources.painting, layer), self.match_once, self.beyond_matches, sources.seed
             )
             for layer, pair in pairs.items()
         }
-        directions: dict[str, Tensor] = {}
-
-        def along(layer: str, features: np.ndarray) -> np.ndarray:
-            if layer not in directions:
-                directions[layer] = _directions(features.shape[1], len(pairs[layer].cells), sources.seed)
-            return as_array(projections(as_tensor(features), directions[layer])).T
-
+        directions = {
+            layer: _directions(sources.extractor.depth(layer), len(pair.cells), sources.seed)
+            for layer, pair in pairs.items()
+        }
         # All that is asked of a painting's features is how they are distributed along each direction.
-        targets = gather(sources.extractor, sources.painting, places, along)
+        targets: dict[str, list[np.ndarray]] = {layer: [] for layer in pairs}
+        passes = _passes(places, directions)
+        for number, along in enumerate(passes):
+
+            def on_share(share: float, done: int = number) -> None:
+                sources.on_share("style features", (done + share) / len(passes))
+
+            for layer, projected in _gathered(along, places, directions, sources, on_share).items():
+                count = min(len(pairs[layer].cells), QUANTILES)
+                # They are as many as the painting has pixels, and so sorted along one direction after the other.
+                targets[layer] += (as_array(quantiles(as_tensor(np.sort(each)), count)) for each in projected.T)
         return {
-            layer: _term(layer, pairs[layer].cells, sources.masks[layer], targets.pop(layer), directions[layer])
-            for layer in self.style_layers
-            if len(pairs[layer].cells)  # a thin object may not fill a cell of a deep layer by half
+            layer: _term(layer, pair.cells, sources.masks[layer], np.stack(targets.pop(layer)), directions[layer])
+            for layer, pair in pairs.items()
         }
 
 
@@ -113,18 +124,54 @@ def _tones(painting: np.ndarray, layer: str) -> np.ndarray:
 
 def _directions(depth: int, count: int, seed: int) -> Tensor:
     """Directions (C, K), of unit length, along which so many features of `depth` channels are compared."""
-    number = int(np.clip(SORTED_NUMBERS // max(count, 1), FEWEST, 128))
+    number = int(np.clip(SORTED_NUMBERS // count, FEWEST, 128))
     random = np.random.default_rng(seed).standard_normal((depth, number))
     return as_tensor(random / np.linalg.norm(random, axis=0))
 
 
+def _passes(places: Mapping[str, np.ndarray], directions: Mapping[str, Tensor]) -> list[dict[str, range]]:
+    """For each time that the painting goes through the network: layer -> those of its directions along which features
+    are projected, as many as can be held at once.
+
+    The deepest layers come first: what is left for later is shallow, and takes little time.
+    """
+    passes: list[dict[str, range]] = [{}]
+    room = PROJECTED_NUMBERS
+    for layer in sorted(places, key=stride, reverse=True):
+        done, count, number = 0, len(places[layer]), directions[layer].shape[1]
+        while done < number:
+            if room < count and passes[-1]:
+                passes.append({})
+                room = PROJECTED_NUMBERS
+            end = min(number, done + max(1, room // count))
+            passes[-1][layer] = range(done, end)
+            room -= (end - done) * count
+            done = end
+    return passes
+
+
+def _gathered(
+    along: Mapping[str, range],
+    places: Mapping[str, np.ndarray],
+    directions: Mapping[str, Tensor],
+    sources: Sources,
+    on_share: Callable[[float], None],
+) -> dict[str, np.ndarray]:
+    """The painting's features at the places of each layer, projected along some of the layer's directions: (n, K)."""
+
+    def projected(layer: str, features: np.ndarray) -> np.ndarray:
+        some = directions[layer][:, along[layer].start : along[layer].stop]
+        return as_array(projections(as_tensor(features), some)).T
+
+    of_layers = {layer: places[layer] for layer in along}
+    return gather(sources.extractor.of(tuple(along)), sources.painting, of_layers, projected, on_share)
+
+
 def _term(layer: str, cells: np.ndarray, masks: list[np.ndarray], target: np.ndarray, directions: Tensor) -> Term:
-    """Sliced distance of the features at `cells`, counted over all masks, to others, whose projections are (n, K)."""
-    number, count = directions.shape[1], min(len(cells), QUANTILES)
-    # They are as many as the painting has pixels, and so sorted along one direction after the other.
-    wanted = np.stack([as_array(quantiles(as_tensor(np.sort(numbers)), count)) for numbers in target.T])
-    target_quantiles = as_tensor(wanted)
-    energy = energy_of(target_quantiles, len(cells))
+    """Sliced distance of the features at `cells`, counted over all masks, to others, whose quantiles along each
+    direction are (K, m)."""
+    target_quantiles, count = as_tensor(target), len(cells)
+    energy = energy_of(target_quantiles, count)
     ends = np.cumsum([mask.size for mask in masks])
     where = [np.zeros(mask.shape, bool) for mask in masks]
     for part, end in zip(where, ends):
@@ -134,8 +181,8 @@ def _term(layer: str, cells: np.ndarray, masks: list[np.ndarray], target: np.nda
         constants=lambda cut: cut.chosen(where)[1:],
         summary=lambda features, places: projections(at(features, places), directions),
         value=lambda along: sliced_wasserstein_distance(along, target_quantiles),
-        joined=lambda several: ops.reshape(ops.concatenate(several, axis=-1), (number, len(cells))),
-        rows=Rows(wanted, lambda row, of_row: normalized(_of_sorted(row[None], of_row[None]), lambda: energy, None)),
+        joined=lambda several: ops.reshape(ops.concatenate(several, axis=-1), (directions.shape[1], count)),
+        rows=Rows(target, lambda row, of_row: normalized(_of_sorted(row[None], of_row[None]), lambda: energy, None)),
     )
 
 
@@ -164,9 +211,9 @@ def _of_sorted(along: Tensor, target: Tensor) -> Tensor:
     """
 
     def of_direction(numbers: Tensor, sorted_target: Tensor) -> tuple[Tensor, Tensor]:
-        order = ops.argsort(numbers)
+        order, ranks = argsort(numbers)
         difference = ops.take(numbers, order) - quantiles(sorted_target, numbers.shape[0])
-        return sum_of(ops.square(difference)), ops.scatter(order[:, None], 2 * difference, ops.shape(numbers))
+        return sum_of(ops.square(difference)), 2 * ops.take(difference, ranks)
 
     @ops.custom_gradient
     def distance(along: Tensor) -> tuple[Tensor, Callable]:
@@ -189,8 +236,16 @@ def quantiles(values: Tensor, count: int) -> Tensor:
     number = values.shape[-1]
     if number == count:
         return values
-    position = ops.clip((ops.arange(count, dtype="float64") + 0.5) / count * number - 0.5, 0, number - 1)
-    lower = ops.cast(position, "int32")
-    fraction = ops.cast(position - ops.cast(lower, "float64"), values.dtype)
-    upper = ops.minimum(lower + 1, number - 1)
-    return ops.take(values, lower, axis=-1) * (1 - fraction) + ops.take(values, upper, axis=-1) * fraction
+
+    def samples(first: Tensor) -> Tensor:
+        sample = ops.cast(first, "float64") + ops.arange(min(count, SAMPLES), dtype="float64")
+        position = ops.clip((sample + 0.5) / count * number - 0.5, 0, number - 1)
+        lower = ops.cast(position, "int32")
+        fraction = ops.cast(position - ops.cast(lower, "float64"), values.dtype)
+        upper = ops.minimum(lower + 1, number - 1)
+        return ops.take(values, lower, axis=-1) * (1 - fraction) + ops.take(values, upper, axis=-1) * fraction
+
+    if count <= SAMPLES:
+        return samples(0)
+    (blocks,) = row_by_row(lambda first: (samples(first),), (ops.arange(0, count, SAMPLES),), (values.dtype,))
+    return ops.reshape(ops.moveaxis(blocks, 0, -2), (*values.shape[:-1], -1))[..., :count]

@@ -172,9 +172,8 @@ class StyleLoss(Options, ABC):
         """Held for each pixel that is optimised, beside the features: targets, and what all of them are sorted in."""
         return 0.0
 
-    @property
-    def making_bytes_per_pixel(self) -> float:
-        """Held for each of them while the terms are made."""
+    def making_bytes(self, pixels: float) -> float:
+        """Held for so many of them while the terms are made."""
         return 0.0
 
     @property

@@ -25,8 +25,8 @@ class Pairs(NamedTuple):
     """Cells of an object at one layer, and the painting's cells that they correspond to.
 
     Attributes:
-        cells: (n,) flat indices into the rectangle of features that the object reaches.
-        places: (n, 2), (row, column) in the painting's features.
+        cells: int32 (n,), flat indices into the rectangle of features that the object reaches.
+        places: int32 (n, 2), (row, column) in the painting's features.
     """
 
     cells: np.ndarray
@@ -120,7 +120,8 @@ def carry(
     matched = places[row // factor - at.top, column // factor - at.left]
     known = matched[:, 0] >= 0
     corners = np.stack([row % factor, column % factor], axis=1)
-    return Pairs(np.ravel_multi_index(cells[known].T, mask.shape), (matched * factor + corners)[known])
+    numbers = np.ravel_multi_index(cells[known].T, mask.shape)
+    return Pairs(numbers.astype(np.int32), (matched * factor + corners)[known].astype(np.int32))
 
 
 def target_places(
@@ -142,15 +143,21 @@ def target_places(
     Returns:
         (m, 2).
     """
-    matched = np.unique(matched, axis=0) if match_once else matched
+    if match_once:
+        matched = _places(np.unique(np.ravel_multi_index(matched.T, tones.shape[:2])), tones.shape)
     count = round(beyond_matches * len(matched))
     if not count:
         return matched
     own = tones[tuple(matched.T)]
     lowest = np.quantile(own, TONES_OF_MATCHES[0], axis=0, method="lower")
     highest = np.quantile(own, TONES_OF_MATCHES[1], axis=0, method="higher")
-    alike = np.argwhere(((tones >= lowest) & (tones <= highest)).all(axis=2))
-    return np.concatenate([matched, np.random.default_rng(seed).choice(alike, count)])
+    alike = np.flatnonzero(((tones >= lowest) & (tones <= highest)).all(axis=2))
+    return np.concatenate([matched, _places(np.random.default_rng(seed).choice(alike, count), tones.shape)])
+
+
+def _places(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(row, column) of cells that are counted row by row, int32 (n, 2)."""
+    return np.stack(np.divmod(numbers, shape[1]), axis=1, dtype=np.int32, casting="same_kind")
 
 
 def gather(
@@ -158,18 +165,21 @@ def gather(
     painting: np.ndarray,
     places: Mapping[str, np.ndarray],
     kept: Callable[[str, np.ndarray], np.ndarray] = lambda _, features: features,
+    on_share: Callable[[float], None] = lambda _: None,
 ) -> dict[str, np.ndarray]:
     """The painting's features at places (n, 2) of each layer: (n, C), in memory that does not follow its size.
 
     Args:
         kept: (layer, features (m, C) of some of the places) -> what to keep of them (m, K), in place of them.
+        on_share: told how much of the painting has been looked at.
     """
     gathered: dict[str, np.ndarray] = {}
-    for tile, _ in painting_tiles(extractor, painting):
+    for number, (tile, tiles) in enumerate(painting_tiles(extractor, painting), start=1):
         for layer, at in ((layer, places[layer]) for layer in places if layer in tile.cells):
             top, left, bottom, right = tile.cells[layer]
             inside = ((at >= (top, left)) & (at < (bottom, right))).all(axis=1)
             row, column = (at[inside] - (top, left)).T
             found = kept(layer, tile.without_halo(layer)[row, column])
             gathered.setdefault(layer, np.zeros((len(at), found.shape[1]), found.dtype))[inside] = found
+        on_share(number / tiles)
     return gathered

@@ -25,6 +25,7 @@ from ..terminal import silent_stderr
 
 __all__ = [
     "Tensor",
+    "argsort",
     "as_array",
     "as_tensor",
     "compiled",
@@ -240,6 +241,21 @@ def row_by_row(function: Callable, arrays: tuple[Tensor, ...], kinds: tuple[str,
     """
     at_once = min(10, os.cpu_count() or 1)
     return tf.map_fn(lambda rows: function(*rows), arrays, fn_output_signature=kinds, parallel_iterations=at_once)
+
+
+def argsort(numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each of the sorted numbers is among the numbers (n,), and where each number is among the sorted: both int32
+    (n,). Equal numbers come in any order.
+
+    Notes:
+        On a CPU NumPy sorts, three times as fast as TensorFlow.
+    """
+    if tf.config.list_logical_devices("GPU"):
+        order = ops.argsort(numbers)
+    else:
+        order = tf.numpy_function(lambda array: np.argsort(array).astype(np.int32), [numbers], tf.int32)
+        order.set_shape(numbers.shape)
+    return order, tf.math.invert_permutation(order)
 
 
 def matrix_product_speed(size: int = 2048) -> float:

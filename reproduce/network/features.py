@@ -75,7 +75,19 @@ class Extractor:
         self.model.trainable = False
         if weights is not None:
             load_weights(self.model, weights)
-        self._forward = compiled(self.model, (1, None, None, 3))
+
+    def of(self, layers: Sequence[str]) -> Extractor:
+        """The same network for some of its layers alone, cut after the deepest of them."""
+        if set(layers) == set(self.layers):
+            return self
+        part = Extractor.__new__(Extractor)
+        part.layers, part.steps = tuple(layers), self.steps[: len(operations_until(tuple(layers)))]
+        part.model = keras.Model(self.model.input, {layer: self.model.output[layer] for layer in layers})
+        return part
+
+    def depth(self, layer: str) -> int:
+        """How many channels a layer has."""
+        return self.model.output[layer].shape[-1]
 
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Features (h, w, C) of each layer for an image (H, W, 3), RGB in [0, 1].
@@ -111,6 +123,10 @@ class Extractor:
             pixels = to_network_input(image[strip.top : strip.bottom])[None]
             outputs, carried = forward(pixels, carried, np.int32(strip.last))
             yield strip, {layer: ops.convert_to_numpy(features) for layer, features in outputs.items()}
+
+    @cached_property
+    def _forward(self) -> Callable:
+        return compiled(self.model, (1, None, None, 3))
 
     @cached_property
     def _forward_strip(self) -> Callable:

@@ -40,7 +40,7 @@ FORWARD_BYTES_PER_PIXEL = 1200  # the painting's features, at once
 STRIP_FORWARD_BYTES_PER_PIXEL = 2700  # and strip by strip
 COPIES_OF_FEATURES = 2  # TensorFlow's and NumPy's, of the layers asked for
 # For each pixel of the canvas, of the full-size images and masks, while they are worked on.
-PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 30, 56, 30
+PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 30, 48, 30
 # And what making the result of them takes: with the polish of `refined`, or without.
 POLISHING_BYTES, FINISHING_BYTES = 135, 50
 DETAIL_BYTES = 0.25e9  # of that, the painting's patches that detail is borrowed from
@@ -322,8 +322,8 @@ def held_bytes(pixels: float, settings: Settings) -> float:
     targets = _cell_bytes(settings.content.used)
     masks = sum(4 / stride(layer) ** 2 for layer in layers)
     of_solver = SOLVERS[solver.solver_precision].memory_bytes(3, solver.history) if solver.iterations else 0.0
-    most = max(style.making_bytes_per_pixel, of_solver + style.bytes_per_pixel)
-    return (most + WORKING_BYTES + targets + masks) * pixels
+    most = max(style.making_bytes(pixels), (of_solver + style.bytes_per_pixel) * pixels)
+    return most + (WORKING_BYTES + targets + masks) * pixels
 
 
 def finishing_bytes(canvas: Canvas, settings: Settings) -> float:
