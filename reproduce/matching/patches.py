@@ -133,6 +133,7 @@ def _best_in_chunk(
             first, last = block.start - columns.start, block.stop - columns.start
             shifted = (singles[first + k : last + k, k : k + inner] for k in range(side))
             _sum_into(column_sums[row % side, block.start : block.stop], shifted)
+        del singles, shifted  # before others are computed
         center = row - side + 1
         for block in _blocks(_span(wanted[center])) if center >= 0 else ():
             sums = column_sums[:, block.start : block.stop]
@@ -162,6 +163,7 @@ def _single_products(
         products = as_array(ops.matmul(np.concatenate(parts), chunk))
         for (row, columns), singles in zip(batch, np.split(products, np.cumsum([len(part) for part in parts])[:-1])):
             yield row, columns, singles
+        del products, singles  # before there are others
 
 
 def _just_above(scores: np.ndarray) -> np.ndarray:

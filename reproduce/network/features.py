@@ -26,7 +26,7 @@ from .weights import Weights, load_weights
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)  # of the pixels 0..255 that VGG-19 was trained on
 PRECISIONS = ("float32", "bfloat16")
 PIXELS_AT_ONCE = 400_000  # of a painting: one of more goes through the network in strips
-STRIP_PIXELS = 200_000  # of about so many
+STRIP_PIXELS = 100_000  # of about so many
 TILE_WIDTH = 2048  # pixels of a strip whose features are looked at together
 TILE_CELLS = 32_000  # of a layer, in all columns, that are worth looking at: few at a time are slow to match
 

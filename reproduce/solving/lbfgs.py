@@ -47,6 +47,7 @@ def lbfgsb(
     """
     n, m = start.size, history
     x = np.array(start, np.float64)
+    del start
     if bounds is not None:
         np.clip(x, *bounds, out=x)
     # Pages of zeros that nobody writes to take no memory.

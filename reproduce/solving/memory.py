@@ -44,8 +44,8 @@ PAINTING_BYTES, HARMONIZING_BYTES, REGION_BYTES = 30, 48, 30
 # And what making the result of them takes: with the polish of `refined`, or without.
 POLISHING_BYTES, FINISHING_BYTES = 135, 50
 DETAIL_BYTES = 0.25e9  # of that, the painting's patches that detail is borrowed from
-# For each pixel that is worked on: where it starts, the best, its values, their gradient, masks.
-WORKING_BYTES = 12 * 4 + 6
+# For each pixel that is worked on: the best, its values, their gradient, masks.
+WORKING_BYTES = 12 * 3 + 6
 
 FEWEST_ROWS = 32  # of a strip: each takes some time of its own
 COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16)  # into how many an image is cut

@@ -73,9 +73,6 @@ class Objective:
         on_share: told of the work on the targets.
         cutting: into strips; None: all that changes goes through the network at once.
 
-    Attributes:
-        start: (n,), the free pixels at the start, row by row, RGB one after the other, of Keras's float type.
-
     Raises:
         InputError: nothing is free, a mask vanishes at the size of a layer's features, or a patch is larger than a
             layer.
@@ -100,8 +97,7 @@ class Objective:
         floats = keras.config.floatx()
         values = np.concatenate([problem.content[part.slices].ravel() for part in parts])
         self._values = values.astype(floats, copy=False)
-        start = problem.start if problem.free.all() else problem.start[problem.free]
-        self.start = start.ravel().astype(floats, copy=False)
+        self._problem = problem
         cells = [{layer: reach(part, shape, layer) for layer in settings.layers} for part in parts]
         kept, halo = set(settings.content.used), settings.style.halo
         if problem.query is None:
@@ -123,6 +119,13 @@ class Objective:
             looks = [_Look(*of_part, problem.content, terms) for of_part in zip(parts, whole, networks)]
             told = {name: without_constants(term) for name, term in terms.items()}
             self._evaluate = self._at_once(told, looks)
+
+    @property
+    def start(self) -> np.ndarray:
+        """(n,), the free pixels at the start, row by row, RGB one after the other, of Keras's float type; made at every
+        call, so that nobody keeps it."""
+        start, free = self._problem.start, self._problem.free
+        return (start if free.all() else start[free]).ravel().astype(keras.config.floatx(), copy=False)
 
     def _at_once(self, terms: dict[str, Term], looks: list["_Look"]) -> Callable:
         """The evaluation in which all that changes goes through the network at once, what does not is kept."""

@@ -91,6 +91,7 @@ def minimize(
     before = before or Outcome(start, 0, 0, 0.0, "", [])
     recorder = _Recorder(function, Stop() if stop is None else stop, before, on_evaluation)
     iterations, interrupted = iterations - before.iterations, False
+    del start, before  # as large as the image
 
     def after_iteration(value: float, x: np.ndarray) -> None:
         recorder.iterations += 1

@@ -55,6 +55,7 @@ def projected_lbfgs(
     """
     lowest, highest = bounds or (-np.inf, np.inf)
     point = np.clip(start, lowest, highest, dtype=start.dtype)
+    del start
     value, gradient = function(point)
     pairs: list[_Pair] = []
     done, evaluated = 0, 1
