@@ -18,7 +18,7 @@ from reproduce.losses.per_patch import patch_gram_distance
 from reproduce.losses.sliced import projections, quantiles, sliced_wasserstein_distance
 from reproduce.losses.terms import Cut
 from reproduce.losses.variation import Variation, total_variation
-from reproduce.network.backend import as_array, as_tensor, ops, value_and_gradient
+from reproduce.network.backend import as_array, as_tensor, ops, sort, value_and_gradient
 
 OF_EQUATIONS = ("sum", "mean", "gatys", "keras")  # "relative" has tests of its own
 normalizations = pytest.mark.parametrize("normalization", OF_EQUATIONS)
@@ -378,6 +378,15 @@ def test_quantiles_are_the_same_some_at_a_time(random, shape, count, monkeypatch
     some_at_a_time = as_array(quantiles(values, count))
     assert some_at_a_time.shape == (*shape[:-1], count)
     np.testing.assert_allclose(some_at_a_time, at_once, rtol=1e-12)
+
+
+@pytest.mark.parametrize("numbers", [[2.0], [3, 1, 2], [5, 5, -1, 5, 0], [0, -0.0, 1e-30, -1e30]])
+def test_what_is_sorted_is_put_back(numbers):
+    numbers = np.float32(numbers)
+    in_order, put_back = sort(as_tensor(numbers))
+    assert as_array(in_order).tolist() == sorted(numbers.tolist())
+    assert as_array(put_back(in_order)).tolist() == numbers.tolist()
+    assert sorted(as_array(put_back(np.arange(len(numbers), dtype=np.float32)))) == list(range(len(numbers)))
 
 
 def test_sliced_distance_is_the_cheapest_assignment(random):

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from reproduce.applications.registry import find_application
 from reproduce.images.arrays import resize
 from reproduce.images.files import write_image
 from reproduce.images.geometry import Rectangle
+from reproduce.losses.normalization import sum_of
+from reproduce.losses.sliced import QUANTILES, energy_of, quantiles, sliced_wasserstein_distance
 from reproduce.matching.patches import Matches
 from reproduce.network.architecture import channels, feature_shape
 from reproduce.network.backend import Tensor, as_tensor, matrix_product_speed, ops, value_and_gradient
@@ -47,6 +50,7 @@ from .workers import workers
 PEER = Path("output/peer/bin/python")
 SIZES = ((300, 350), (512, 512))
 SOLVER_VARIABLES, SOLVER_ITERATIONS = 3 * 384 * 512, 30
+SORTED_NUMBERS = 4_000_000
 MEMORY_RUNS = (
     *(("stylize", side, scale) for side, scale in ((350, 0.5), (700, 0.5), (1400, 0.5), (700, 1.0))),
     *(("restyle-region", side, 0.5) for side in (1400, 2800)),
@@ -69,7 +73,7 @@ def draw(request: Request, runs: Runs) -> None:
     painting = resize(request.first_case().background, (525, 700))
     sections = [f"# Benchmark\n\n{machine()} What is compared alternates in one run; medians of {REPEATS}."]
     measures = (
-        evaluation, solver, solver_precisions, peer, matching, canvas, command,
+        evaluation, solver, solver_precisions, peer, matching, sorting, canvas, command,
         coarse_to_fine, memory, strips, cuttings, workers,
     )  # fmt: skip
     for measure in (progress := tqdm(measures, unit="section")):
@@ -241,6 +245,31 @@ def matching(painting: np.ndarray, runs: Runs) -> str:
         f"3 x 3 patches at {layer}, {wanted.sum()} queries in a painting of 700 x 525.",
         "long vectors / ours | s | long vectors, s",
         [(f"{long_vectors / ours:.1f}", f"{seconds:.2f}", f"{long_seconds:.2f}")],
+    )
+
+
+def sorting(painting: np.ndarray, runs: Runs) -> str:
+    """A sliced distance along one direction, with its slope, against what the backend makes of the formula."""
+    random = np.random.default_rng(0)
+    numbers = random.standard_normal((1, SORTED_NUMBERS), np.float32)
+    target = as_tensor(np.sort(random.standard_normal((1, QUANTILES), np.float32)))
+
+    def formula(along: Tensor) -> Tensor:
+        wanted = quantiles(target, SORTED_NUMBERS)
+        return sum_of(ops.square(ops.sort(along) - wanted)) / energy_of(target, SORTED_NUMBERS)
+
+    def seconds_with(function: Callable[[Tensor], Tensor]) -> Callable[[], float]:
+        evaluate = value_and_gradient(lambda along: {"distance": function(along)}, numbers.shape)
+        return partial(seconds_of, partial(evaluate, as_tensor(numbers)))
+
+    seconds, plain_seconds = alternate(
+        seconds_with(lambda along: sliced_wasserstein_distance(along, target)), seconds_with(formula)
+    )
+    return markdown_table(
+        "Sorting",
+        f"The sliced distance of {SORTED_NUMBERS} features along one direction, and its slope.",
+        "as TensorFlow sorts and differentiates / ours | s | as TensorFlow does, s",
+        [(f"{plain_seconds / seconds:.1f}", f"{seconds:.2f}", f"{plain_seconds:.2f}")],
     )
 
 

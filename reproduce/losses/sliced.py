@@ -9,7 +9,7 @@ from ..images.arrays import resize, to_lab
 from ..matching.correspondence import Pairs, carry, gather, target_places
 from ..matching.patches import Matches
 from ..network.architecture import channels, feature_shape, stride
-from ..network.backend import Tensor, argsort, as_array, as_tensor, ops, row_by_row
+from ..network.backend import Tensor, as_array, as_tensor, ops, row_by_row, sort
 from ..options import NOT_NEGATIVE, option
 from .matched import Matching
 from .normalization import normalized, sum_of
@@ -211,9 +211,9 @@ def _of_sorted(along: Tensor, target: Tensor) -> Tensor:
     """
 
     def of_direction(numbers: Tensor, sorted_target: Tensor) -> tuple[Tensor, Tensor]:
-        order, ranks = argsort(numbers)
-        difference = ops.take(numbers, order) - quantiles(sorted_target, numbers.shape[0])
-        return sum_of(ops.square(difference)), 2 * ops.take(difference, ranks)
+        in_order, put_back = sort(numbers)
+        difference = in_order - quantiles(sorted_target, numbers.shape[0])
+        return sum_of(ops.square(difference)), put_back(2 * difference)
 
     @ops.custom_gradient
     def distance(along: Tensor) -> tuple[Tensor, Callable]:

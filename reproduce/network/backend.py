@@ -25,7 +25,6 @@ from ..terminal import silent_stderr
 
 __all__ = [
     "Tensor",
-    "argsort",
     "as_array",
     "as_tensor",
     "compiled",
@@ -41,6 +40,7 @@ __all__ = [
     "reset_peak_gpu_memory",
     "row_by_row",
     "seconds_in",
+    "sort",
     "value_and_gradient",
     "versions",
     "with_gradient",
@@ -243,19 +243,19 @@ def row_by_row(function: Callable, arrays: tuple[Tensor, ...], kinds: tuple[str,
     return tf.map_fn(lambda rows: function(*rows), arrays, fn_output_signature=kinds, parallel_iterations=at_once)
 
 
-def argsort(numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each of the sorted numbers is among the numbers (n,), and where each number is among the sorted: both int32
-    (n,). Equal numbers come in any order.
+def sort(numbers: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Numbers (n,) sorted, and what puts others, in that order, where those had been. Equal ones come in any order.
 
     Notes:
-        On a CPU NumPy sorts, three times as fast as TensorFlow.
+        On a CPU NumPy sorts, three times as fast as TensorFlow, whose way of putting things where they belong is slower
+        there than looking for what belongs where.
     """
     if tf.config.list_logical_devices("GPU"):
         order = ops.argsort(numbers)
-    else:
-        order = tf.numpy_function(lambda array: np.argsort(array).astype(np.int32), [numbers], tf.int32)
-        order.set_shape(numbers.shape)
-    return order, tf.math.invert_permutation(order)
+        return ops.take(numbers, order), lambda others: ops.scatter(order[:, None], others, ops.shape(numbers))
+    order = tf.numpy_function(lambda array: np.argsort(array).astype(np.int32), [numbers], tf.int32)
+    order.set_shape(numbers.shape)
+    return ops.take(numbers, order), lambda others: ops.take(others, tf.math.invert_permutation(order))
 
 
 def matrix_product_speed(size: int = 2048) -> float:
