@@ -414,9 +414,10 @@ def nearest_by_hand(vectors, known):
     return found
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 1 << 20])
-def test_the_nearest_vectors_are_those_found_by_hand(random, monkeypatch, at_once):
-    monkeypatch.setattr(polish, "DISTANCES", at_once)
+@pytest.mark.parametrize(("at_once", "known_at_once"), [(1, 1), (4, 3), (100, 2), (2, 100), (100, 100)])
+def test_the_nearest_vectors_are_those_found_by_hand(random, monkeypatch, at_once, known_at_once):
+    monkeypatch.setattr(polish, "AT_ONCE", at_once)
+    monkeypatch.setattr(polish, "KNOWN_AT_ONCE", known_at_once)
     vectors, known = (random.normal(0, 3, (n, 6)).astype(np.float32) for n in (9, 5))
     np.testing.assert_array_equal(polish._nearest(vectors, known), nearest_by_hand(vectors, known))
     # Small whole numbers, whose distances are exact, and of which many are equal.

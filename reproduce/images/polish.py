@@ -13,10 +13,13 @@ Then two ways to keep the content's colours (Gatys et al. 2016b, *Preserving Col
 """
 
 import math
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .arrays import bounded, from_lab, resize, scaled_shape, to_lab
 
@@ -39,7 +42,7 @@ TONE_WEIGHT = 0.07  # of a squared difference of tone, beside the mean one of de
 LOST_SIGMA = 2.0  # pixels around one that say how much detail is lost there
 LOST_SHARE = 0.25  # of the painting's mean squared detail: of what is lost as strongly as this, half is given back
 DETAIL_PLACES = 1 << 18  # of a painting that are looked at, at most about
-DISTANCES = 1 << 24  # held at once: 64 MB
+AT_ONCE, KNOWN_AT_ONCE = 256, 2048  # patches that are compared at once: 2 MB of distances, which caches hold
 FAINTEST_SPREAD = 1 / 255  # of colours
 FAINTEST_WEIGHT = 0.01  # of a mean over an object's own pixels: where they are fewer it fades
 
@@ -252,9 +255,24 @@ def _described(patches: np.ndarray, tones: np.ndarray, window: np.ndarray) -> np
 
 def _nearest(vectors: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Of each vector (n, d) the number of the nearest known one (m, d), the first of equals."""
-    halves, count = np.square(known).sum(axis=1) / 2, max(1, DISTANCES // len(known))
-    some = (vectors[first : first + count] for first in range(0, len(vectors), count))
-    return np.concatenate([(part @ known.T - halves).argmax(axis=1) for part in some])
+    # The nearest has the largest product, less half its square: a product with one number more.
+    known = np.concatenate([known, -np.square(known).sum(axis=1, keepdims=True) / 2], axis=1)
+    blocks = [(first, known[first : first + KNOWN_AT_ONCE].T.copy()) for first in range(0, len(known), KNOWN_AT_ONCE)]
+
+    def nearest(first: int) -> np.ndarray:
+        some = vectors[first : first + AT_ONCE]
+        some = np.concatenate([some, np.ones((len(some), 1), some.dtype)], axis=1)
+        best, found = np.full(len(some), -np.inf, some.dtype), np.zeros(len(some), int)
+        for start, block in blocks:
+            products = some @ block
+            places = products.argmax(axis=1)
+            values = np.take_along_axis(products, places[:, None], axis=1)[:, 0]
+            better = values > best
+            best[better], found[better] = values[better], start + places[better]
+        return found
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(nearest, range(0, len(vectors), AT_ONCE))))
 
 
 def guided_filter(
