@@ -238,7 +238,7 @@ class StripEvaluation:
         self._until, self._layers = cutting.until, cutting.layers(extractor.layers)
         self._keep_every = cutting.keep_every
         self._steps = extractor.steps[: len(operations_until(self._layers))]
-        self._depths = {layer.name: layer.output.shape[-1] for _, layer in self._steps} | {PIXELS: 3}
+        self._depths = {layer: extractor.depth(layer) for layer in extractor.layers} | {PIXELS: 3}
         self._terms = {name: term for name, term in terms.items() if term.layer in (*self._layers, PIXELS)}
         self._halos = halos_of(self._terms.values())
         others = {name: term for name, term in terms.items() if name not in self._terms}
